@@ -1,0 +1,103 @@
+"""Every setting that Aurora reads from the environment: its name, type, default and meaning.
+
+`read` gives them back as one frozen value. Nonsense raises `BadOption`, whose text names the
+variable and says what would be right; `manage.py` and the servers print it and stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class BadOption(ValueError):
+    """A variable holds what cannot be used. The text says which, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One variable. `parse` turns its text into the value or raises ValueError with the reason."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str
+    help: str
+
+
+def text(value: str) -> str:
+    return value.strip()
+
+
+def secret(value: str) -> str:
+    return value
+
+
+def secrets(value: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    if any(len(part) < 32 for part in found):
+        raise ValueError("each secret has at least 32 characters; `openssl rand -hex 32` makes one")
+    return found
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+            raise ValueError(f"a whole number from {least} to {most} is needed")
+        return int(value)
+
+    return parse
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"one of {', '.join(choices)} is needed")
+        return value.lower()
+
+    return parse
+
+
+def public_url(value: str) -> str:
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+        raise ValueError("a URL such as https://aurora.example.com is needed, without a path")
+    return value.rstrip("/")
+
+
+OPTIONS = (
+    Option("AURORA_HOST", text, "0.0.0.0", "Address that `serve` listens on."),  # noqa: S104 - a server in a container
+    Option("AURORA_PORT", whole(0, 65535), "8080", "Port that `serve` listens on; 0 takes a free one."),
+    Option("AURORA_DATA_DIR", text, "data", "Folder for the database and the generated keyring."),
+    Option("DATABASE_URL", text, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it."),
+    Option("AURORA_CONFIG", text, "", "A YAML file with providers; without it `config.yaml` is read if it is there."),
+    Option("AURORA_MASTER_KEY", secret, "", "A master key to accept. Changing it retires, at the next start, the one it held before."),
+    Option("AURORA_ADMIN_PASSWORD", secret, "", "Password of the superuser `admin`, who is made at start if missing."),
+    Option("AURORA_SECRET_KEYS", secrets, "", "The keyring: secrets of 32 or more characters, comma-separated, newest first. Made in the data folder without it; required with DATABASE_URL."),
+    Option("AURORA_PUBLIC_URL", public_url, "", "Where browsers find the admin, such as https://aurora.example.com: fixes the host, and with https makes cookies secure."),
+    Option("AURORA_MAX_BODY_BYTES", whole(1, 2**40), str(32 * 2**20), "Largest request body in bytes; over it a call is answered 413."),
+    Option("AURORA_UPLOAD_STALL_SECONDS", whole(1, 3600), "30", "Longest silence within an upload before the call is answered 408."),
+    Option("AURORA_CLIENT_STALL_SECONDS", whole(1, 3600), "60", "Longest time a client may leave an answer unread before its connection is closed."),
+    Option("AURORA_UPSTREAM_CONNECTIONS", whole(1, 100_000), "10000", "Most connections to vLLM servers that one process holds."),
+    Option("AURORA_DISCOVERY_SECONDS", whole(1, 86_400), "60", "How often each vLLM server is asked for its models."),
+    Option("AURORA_LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "Least severe log lines that are written."),
+)  # fmt: skip
+
+
+def read(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The value of every option, by name. Raises BadOption for the first that cannot be used.
+
+    Not by `environ.Env.str`: it takes a value that begins with `$` for another variable's name,
+    and a master key may begin so.
+    """
+    values = {}
+    for option in OPTIONS:
+        given = environment.get(option.name, "") or option.default
+        try:
+            values[option.name] = option.parse(given)
+        except ValueError as error:
+            raise BadOption(f"{option.name}: {error}") from error
+    return values

@@ -1,0 +1,58 @@
+"""Base URLs: as operators write them, and as Aurora uses them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+DEFAULT_BASE_URL = "http://localhost:8000/v1"
+
+
+class BadAddress(ValueError):
+    """Not a base URL. The text says why and never repeats a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a vLLM server answers: `server_root` for /health, `api_root` (…/v1) for /v1/models."""
+
+    server_root: str
+
+    @property
+    def api_root(self) -> str:
+        return f"{self.server_root}/v1"
+
+
+def parse(base_url: str) -> Address:
+    """The address that `base_url` means, with or without `/v1`, trailing slash or path prefix.
+
+    Raises BadAddress.
+    """
+    try:
+        parts = urlsplit(base_url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise BadAddress(f"not a URL: {error}") from None
+    _check(base_url, parts.scheme, parts.hostname)
+    if parts.username is not None or parts.password is not None:
+        raise BadAddress(
+            "a URL must not hold a user name or password; the API key has its own field"
+        )
+    if parts.query or parts.fragment or base_url.rstrip().endswith(("?", "#")):
+        raise BadAddress("a base URL has neither query nor fragment")
+    if port == 0:
+        raise BadAddress("port 0 cannot be called")
+    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    return Address(urlunsplit((parts.scheme.lower(), parts.netloc, path, "", "")))
+
+
+def _check(base_url: str, scheme: str, hostname: str | None) -> None:
+    if scheme.lower() not in {"http", "https"} or not hostname:
+        raise BadAddress(f"a URL such as {DEFAULT_BASE_URL} is needed, with http:// or https://")
+    if any(c.isspace() or ord(c) < 0x20 or c == "\\" for c in base_url.strip()):
+        raise BadAddress("a URL holds no spaces, control characters or backslashes")
+
+
+def normalised(base_url: str) -> str:
+    """The one way a base URL is stored: its API root."""
+    return parse(base_url).api_root

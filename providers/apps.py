@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+
+
+class ProvidersConfig(AppConfig):
+    """What exists: vLLM servers, keys, and what was discovered of them."""
+
+    name = "providers"
+    verbose_name = "Aurora"
+
+    def ready(self) -> None:
+        from providers import audit, revision  # noqa: PLC0415 - models are ready only now
+
+        audit.register()
+        revision.connect()

@@ -1,0 +1,25 @@
+"""What the history records: every change of a provider or key, with values before and after.
+
+Sealed values are shown as set or not; digests and use are left out.
+"""
+
+from __future__ import annotations
+
+from auditlog.registry import auditlog
+
+from providers.models import ApiKey, Provider
+
+
+def redacted(value: str) -> str:
+    """What stands in the history for a secret's value."""
+    return "(set)" if value and value != "None" else "(none)"
+
+
+def register() -> None:
+    auditlog.register(
+        Provider,
+        exclude_fields=["created"],
+        mask_fields=["sealed_api_key"],
+        mask_callable="providers.audit.redacted",
+    )
+    auditlog.register(ApiKey, exclude_fields=["created", "digest", "last_used"])

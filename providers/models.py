@@ -1,0 +1,297 @@
+"""What exists: providers, what was discovered of them, and callers' keys."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from providers import addresses, secrets
+
+SLUG = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+
+
+class Source(models.TextChoices):
+    """Who made a row, and so whom it follows at the next start."""
+
+    ENV = "env", "environment"
+    YAML = "yaml", "YAML file"
+    ADMIN = "admin", "admin"
+
+
+class ModelsMode(models.TextChoices):
+    """How the list of models and what the server says make the models that are served."""
+
+    DISCOVER = "discover", "discover: what the server says"
+    FALLBACK = "fallback", "fallback: the list, while the server says nothing"
+    ALLOWLIST = "allowlist", "allowlist: exactly the list"
+
+
+class Passthrough(models.TextChoices):
+    """What `/p/…` lets through to a provider; docs/passthrough.md has the paths of each class."""
+
+    OFF = "off", "off: nothing"
+    INFERENCE = "inference", "inference: model calls; server state for master keys"
+    CONTROL = "control", "control: also sleep, adapters, cache resets, for master keys"
+
+
+def check_base_url(value: str) -> None:
+    try:
+        addresses.parse(value)
+    except addresses.BadAddress as error:
+        raise ValidationError(str(error)) from error
+
+
+def check_model_ids(value: Any) -> None:
+    good = isinstance(value, list) and all(
+        isinstance(m, str) and m.strip() == m != "" for m in value
+    )
+    if not good:
+        raise ValidationError('A list of model ids is needed, such as ["meta-llama/Llama-3.1-8B"].')
+    if len(set(value)) != len(value):
+        raise ValidationError("A model id stands in the list twice.")
+
+
+def _seconds(default: float, help_text: str) -> models.FloatField:
+    bounds = [MinValueValidator(0.1), MaxValueValidator(86_400)]
+    return models.FloatField(default=default, validators=bounds, help_text=help_text)
+
+
+class Provider(models.Model):
+    """A vLLM server. Its API key is kept sealed: set and read it by `api_key`, never the column."""
+
+    class Type(models.TextChoices):
+        VLLM = "vllm", "vLLM"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(
+        max_length=63,
+        unique=True,
+        validators=[RegexValidator(SLUG, "Lower-case letters, digits, and . _ - between them.")],
+        help_text="Stands before the slash in a model's public id: <i>name</i>/model.",
+    )
+    type = models.CharField(max_length=16, choices=Type.choices, default=Type.VLLM)
+    base_url = models.CharField(
+        "base URL",
+        max_length=500,
+        validators=[check_base_url],
+        help_text="Such as http://gpu-1:8000/v1; /v1 and a trailing slash may be left out.",
+    )
+    sealed_api_key = models.TextField(blank=True, default="", editable=False)
+    enabled = models.BooleanField(default=True, help_text="Off: no call goes to this server.")
+    models_mode = models.CharField(
+        max_length=16, choices=ModelsMode.choices, default=ModelsMode.DISCOVER
+    )
+    model_ids = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[check_model_ids],
+        help_text='Model ids as the server knows them, for "fallback" and "allowlist".',
+    )
+    passthrough = models.CharField(
+        max_length=16, choices=Passthrough.choices, default=Passthrough.INFERENCE
+    )
+    connect_seconds = _seconds(5, "Longest wait for a connection.")
+    first_byte_seconds = _seconds(600, "Longest wait for the first byte of an answer.")
+    idle_seconds = _seconds(300, "Longest silence within an answer. The whole has no limit.")
+    source = models.CharField(
+        max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False
+    )
+    detached = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Since when an edit in the admin keeps this row from following its source.",
+    )
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(condition=Q(name__regex=SLUG), name="provider_name_is_a_slug"),
+            models.CheckConstraint(condition=Q(type__in=["vllm"]), name="provider_type_is_known"),
+            models.CheckConstraint(
+                condition=Q(base_url__startswith="http://") | Q(base_url__startswith="https://"),
+                name="provider_base_url_is_http",
+            ),
+            models.CheckConstraint(
+                condition=Q(models_mode__in=ModelsMode.values), name="provider_models_mode_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(models_mode=ModelsMode.DISCOVER) | ~Q(model_ids=[]),
+                name="provider_models_are_listed_where_needed",
+            ),
+            models.CheckConstraint(
+                condition=Q(passthrough__in=Passthrough.values),
+                name="provider_passthrough_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(connect_seconds__gt=0, first_byte_seconds__gt=0, idle_seconds__gt=0),
+                name="provider_seconds_are_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=Source.values), name="provider_source_is_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.models_mode != ModelsMode.DISCOVER and not self.model_ids:
+            raise ValidationError(
+                {"model_ids": f'"{self.models_mode}" needs at least one model id.'}
+            )
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.base_url = addresses.normalised(self.base_url)
+        super().save(*args, **kwargs)
+
+    @property
+    def api_key(self) -> str:
+        """The key that vLLM asks for, or "". Raises secrets.Unopenable if the keyring is another."""
+        return secrets.unseal(self.sealed_api_key, self._key_place) if self.sealed_api_key else ""
+
+    @api_key.setter
+    def api_key(self, value: str) -> None:
+        self.sealed_api_key = secrets.seal(value, self._key_place) if value else ""
+
+    @property
+    def _key_place(self) -> secrets.Place:
+        return secrets.Place("provider", str(self.pk), "api_key")
+
+
+class Discovery(models.Model):
+    """What the last question to a provider brought. Written by discovery alone, never by forms."""
+
+    provider = models.OneToOneField(Provider, models.CASCADE, primary_key=True)
+    cards = models.JSONField(
+        default=list, help_text="The server's own model cards, as it sent them."
+    )
+    asked = models.DateTimeField(null=True, help_text="When it was last asked.")
+    answered = models.DateTimeField(null=True, help_text="When it last answered well.")
+    error = models.CharField(
+        max_length=500, blank=True, default="", help_text="Empty: all is well."
+    )
+
+    class Meta:
+        verbose_name_plural = "discoveries"
+
+    def __str__(self) -> str:
+        return f"{self.provider_id}: {self.error or f'{len(self.cards)} models'}"
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self) -> ApiKeyQuerySet:
+        """The keys a call is accepted with now."""
+        unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
+        return self.filter(unexpired, revoked=None, retired=None)
+
+    def issue(self, name: str, **fields: Any) -> tuple[ApiKey, str]:
+        """A new master key and its secret, which is nowhere else and cannot be had again."""
+        secret = secrets.new_key()
+        return self.register(secret, name=name, **fields), secret
+
+    def register(self, secret: str, **fields: Any) -> ApiKey:
+        """A key for a secret that somebody else chose."""
+        return self.create(digest=secrets.digests(secret)[0], hint=secrets.hint(secret), **fields)
+
+    def holding(self, secret: str) -> ApiKey | None:
+        """The key with this secret, usable or not."""
+        return self.filter(digest__in=secrets.digests(secret)).first()
+
+
+class ApiKey(models.Model):
+    """A caller's credential. Its secret is shown once, when issued; what is kept is a digest.
+
+    A revoked key stays as a tombstone, so that an environment variable still holding its secret
+    does not bring it back.
+    """
+
+    class Kind(models.TextChoices):
+        MASTER = "master", "master"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=80, help_text="Who uses this key, and for what.")
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.MASTER)
+    hint = models.CharField(max_length=16, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    revoked = models.DateTimeField(null=True, editable=False)
+    retired = models.DateTimeField(
+        null=True, editable=False, help_text="When its environment variable stopped holding it."
+    )
+    successor = models.OneToOneField(
+        "self", models.SET_NULL, null=True, editable=False, related_name="predecessor"
+    )
+    last_used = models.DateTimeField(null=True, editable=False)
+    source = models.CharField(
+        max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False
+    )
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ("-created",)
+        constraints = (
+            models.CheckConstraint(condition=Q(kind__in=["master"]), name="api_key_kind_is_known"),
+            models.CheckConstraint(
+                condition=Q(source__in=Source.values), name="api_key_source_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(successor=F("id")), name="api_key_succeeds_another"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint})"
+
+    @property
+    def usable(self) -> bool:
+        return self.state in {"active", "rotated"}
+
+    @property
+    def state(self) -> str:
+        """revoked, retired, expired, rotated (usable until its overlap ends) or active."""
+        if self.revoked or self.retired:
+            return "revoked" if self.revoked else "retired"
+        if self.expires and self.expires <= timezone.now():
+            return "expired"
+        return "rotated" if self.successor_id else "active"
+
+    @transaction.atomic
+    def rotate(self, overlap: timedelta) -> tuple[ApiKey, str]:
+        """A successor and its secret; this key goes on for `overlap`, or to its own earlier expiry.
+
+        Raises ValidationError if this key is not usable or has been rotated before.
+        """
+        held = ApiKey.objects.select_for_update().get(pk=self.pk)
+        if held.state != "active":
+            raise ValidationError(f"This key is {held.state}: it cannot be rotated.")
+        successor, secret = ApiKey.objects.issue(self.name, kind=self.kind)
+        end = timezone.now() + overlap
+        self.expires = min(end, held.expires or end)
+        self.successor = successor
+        self.save(update_fields=["expires", "successor"])
+        return successor, secret
+
+    def revoke(self, now: datetime | None = None) -> None:
+        """End this key for good. Revoking twice keeps the first time."""
+        self.revoked = self.revoked or now or timezone.now()
+        self.save(update_fields=["revoked"])
+
+
+class Revision(models.Model):
+    """One row that counts the changes to what the snapshot is made of; every process watches it."""
+
+    number = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.number)
