@@ -1,0 +1,40 @@
+"""The wiring: the data path beside Django's own application, in one ASGI application.
+
+Run by `manage.py serve`, or by any ASGI server as `aurora_site.asgi:application`.
+"""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aurora_site.settings")
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.urls import re_path
+
+django_application = get_asgi_application()  # sets Django up: what follows needs its models
+
+from gateway.application import Gateway  # noqa: E402
+from gateway.client import Limits  # noqa: E402
+from gateway.upstream import Door  # noqa: E402
+from providers.background import Background  # noqa: E402
+from providers.catalog import Catalog  # noqa: E402
+from providers.key_use import KeyUse  # noqa: E402
+
+options = settings.OPTIONS
+catalog = Catalog()
+key_use = KeyUse()
+background = Background(catalog, key_use, discovery_seconds=options["AURORA_DISCOVERY_SECONDS"])
+gateway = Gateway(
+    catalog,
+    Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"]),
+    Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"]),
+    key_use.note,
+)
+# Channels routes to ASGI applications by Django's patterns, whose types speak of views alone.
+routes = [
+    re_path(r"^(?:$|admin(?:/|$)|static/)", django_application),  # type: ignore[arg-type]
+    re_path(r"", gateway),  # type: ignore[arg-type]
+]
+application = ProtocolTypeRouter({"http": URLRouter(routes)})
+background.start()

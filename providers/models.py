@@ -142,15 +142,15 @@ class Provider(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.base_url = addresses.normalised(self.base_url)
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         if self.models_mode != ModelsMode.DISCOVER and not self.model_ids:
             raise ValidationError(
                 {"model_ids": f'"{self.models_mode}" needs at least one model id.'}
             )
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.base_url = addresses.normalised(self.base_url)
-        super().save(*args, **kwargs)
 
     @property
     def api_key(self) -> str:

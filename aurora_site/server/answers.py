@@ -1,0 +1,44 @@
+"""The bytes of an answer: status line, headers, and the server's own refusals. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import msgspec
+
+STATUS_LINES = {s.value: b"HTTP/1.1 %d %s\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
+LAST_CHUNK = b"0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+SERVER = b"aurora"
+JSON = (b"content-type", b"application/json")
+
+
+def answer_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head, its empty line included. Raises ValueError where a header would split it."""
+    parts = [STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+    parts += [b"%b: %b\r\n" % header for header in headers]
+    parts.append(b"\r\n")
+    head = b"".join(parts)
+    if head.count(b"\n") != len(parts) or head.count(b"\r") != len(parts):
+        raise ValueError("A response header holds a line break")
+    return head
+
+
+def error_body(message: str, kind: str, code: str) -> bytes:
+    """The one shape in which Aurora words an error."""
+    return msgspec.json.encode(
+        {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    )
+
+
+def refusal(status: int, message: str) -> bytes:
+    """A whole answer to a request that never became one, after which the connection is closed."""
+    body = error_body(message, "invalid_request_error", "bad_request")
+    headers = (
+        JSON,
+        (b"content-length", b"%d" % len(body)),
+        (b"server", SERVER),
+        (b"connection", b"close"),
+    )
+    return answer_head(status, headers) + body

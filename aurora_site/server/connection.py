@@ -1,0 +1,342 @@
+"""One client's connection: bytes to heads and bodies, one exchange at a time, in order.
+
+Reading is paused, rather than anything kept, when the application or the client does not keep up.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from daphne.http_protocol import WebRequest
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.web.http import (
+    HTTPChannel,
+    _ChunkedTransferDecoder,
+    _IdentityTransferDecoder,
+    _MalformedChunkedDataError,
+)
+from zope.interface import implementer
+
+from aurora_site.server.answers import refusal
+from aurora_site.server.exchange import Exchange, Waiters
+from aurora_site.server.head import BadHead, Head, parse_head
+
+MAX_HEAD_BYTES = 64 * 1024
+PIPELINED_BYTES = 16 * 1024
+# After an early answer the client may go on sending for so long, to be able to read the answer.
+LINGER_SECONDS = 10
+LINGER_BYTES = 64 * 1024 * 1024
+DIRECT_WRITE_BYTES = 128 * 1024
+STALL_CHECKS = 4
+
+logger = logging.getLogger("aurora.server")
+
+
+@implementer(IHalfCloseableProtocol)
+class Connection(HTTPChannel):
+    """Twisted's HTTP channel with its reading side replaced: an exchange starts at its head.
+
+    `blocked` is true while the transport holds more unsent bytes than it wants to.
+    """
+
+    transport: Any
+    factory: Any
+
+    def connectionMade(self) -> None:
+        self._networkProducer = self.transport
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        peer, host = self.transport.getPeer(), self.transport.getHost()
+        self.client, self.address = (peer.host, peer.port), (host.host, host.port)
+        self.server = self.factory.server
+        self.loop = self.server.loop
+        self.blocked = False
+        self._drained = Waiters(self.loop)
+        self._exchange: Exchange | None = None
+        self._take: Callable[[bytes], None] = self._take_head
+        self._arrived = bytearray()
+        self._paused_fd: int | None = None
+        self._await_deadline(self.server.head_seconds, self._head_is_late)
+        self.server.connections_open.add(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._take(data)
+
+    # Reading: self._take is what the next bytes are given to.
+
+    def _take_head(self, data: bytes) -> None:
+        arrived = self._arrived
+        if not arrived:
+            self._await_deadline(self.server.head_seconds, self._head_is_late)
+        searched = max(len(arrived) - 3, 0)
+        arrived += data
+        # One empty line before a request line is forgiven (RFC 9112 section 2.2).
+        begin = 2 if arrived.startswith(b"\r\n") else 0
+        end = arrived.find(b"\r\n\r\n", max(searched, begin))
+        if max(end, 0 if end >= 0 else len(arrived)) > MAX_HEAD_BYTES:
+            self._refuse(431, f"The head is over {MAX_HEAD_BYTES} bytes")
+        elif end >= 0:
+            block, rest = bytes(arrived[begin:end]), bytes(arrived[end + 4 :])
+            arrived.clear()
+            self._begin(block, rest)
+        elif len(arrived) > begin and not 0x20 < arrived[begin] < 0x7F:
+            self._refuse(400, "This is not HTTP")
+
+    def _begin(self, block: bytes, rest: bytes) -> None:
+        try:
+            head = parse_head(block)
+        except BadHead as bad:
+            self._refuse(bad.status, bad.message)
+            return
+        self._await_nothing()
+        if head.websocket and head.body_bytes == 0:
+            self._upgrade(block, head, rest)
+            return
+        self._exchange = exchange = Exchange(self, head)
+        if head.body_bytes == 0:
+            exchange.feed_end()
+            self._take = self._take_pipelined
+        else:
+            self._decoder = self._decoder_for(exchange, head.body_bytes)
+            self._take = self._take_body
+        exchange.start()
+        if rest:
+            self._take(rest)
+
+    def _decoder_for(self, exchange: Exchange, body_bytes: int | None) -> Any:
+        if body_bytes is None:
+            return _ChunkedTransferDecoder(exchange.feed, self._body_ended)
+        return _IdentityTransferDecoder(body_bytes, exchange.feed, self._body_ended)
+
+    def _take_body(self, data: bytes) -> None:
+        try:
+            self._decoder.dataReceived(data)
+        except _MalformedChunkedDataError as malformed:
+            self._break_off(f"The chunked body is malformed: {malformed}")
+
+    def _body_ended(self, rest: bytes) -> None:
+        self._take = self._take_pipelined
+        if self._exchange is not None:
+            self._exchange.feed_end()
+        self.resume_reading()
+        if rest:
+            self._take_pipelined(rest)
+
+    def _take_pipelined(self, data: bytes) -> None:
+        self._arrived += data
+        if len(self._arrived) > PIPELINED_BYTES:
+            self.pause_reading()
+
+    def _take_nothing(self, data: bytes) -> None:
+        self._lingering_bytes -= len(data)
+        if self._lingering_bytes < 0:
+            self.close()
+
+    def pause_reading(self) -> None:
+        """Stop taking bytes; that the client leaves is still noticed."""
+        if self._paused_fd is None:
+            self.transport.pauseProducing()
+            self._paused_fd = self.transport.fileno()
+            self.server.hangups.watch(self._paused_fd, self._leave)
+
+    def resume_reading(self) -> None:
+        if self._paused_fd is not None:
+            self._forget_pause()
+            self.transport.resumeProducing()
+
+    def _forget_pause(self) -> None:
+        if self._paused_fd is not None:
+            self.server.hangups.forget(self._paused_fd)
+            self._paused_fd = None
+
+    # Writing.
+
+    def push(self, data: bytes) -> None:
+        """Write, sparing the reactor a round where the socket takes it at once."""
+        transport = self.transport
+        idle = not (transport.dataBuffer or transport._tempDataLen)
+        writable = transport.connected and not (transport.disconnecting or self.blocked)
+        if idle and writable and len(data) <= DIRECT_WRITE_BYTES:
+            sent = transport.writeSomeData(data)
+            if sent == len(data):
+                return
+            if isinstance(sent, int):
+                data = data[sent:]
+        transport.write(data)
+
+    async def until_drained(self) -> None:
+        while self.blocked:
+            await self._drained.wait()
+
+    def pauseProducing(self) -> None:
+        self.blocked = True
+        self._watch_stall()
+
+    def resumeProducing(self) -> None:
+        self._unblock()
+        if self._exchange is None and self._take == self._take_pipelined:
+            self._next()
+
+    def stopProducing(self) -> None:
+        """The transport is closing: connectionLost follows."""
+
+    def _unblock(self) -> None:
+        self.blocked = False
+        self._await_nothing()
+        self._drained.wake()
+
+    def _watch_stall(self) -> None:
+        self._stalled_checks, self._unsent_bytes = 0, math.inf
+        self._check_stall()
+
+    def _check_stall(self) -> None:
+        transport = self.transport
+        unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        self._stalled_checks = 0 if unsent < self._unsent_bytes else self._stalled_checks + 1
+        self._unsent_bytes = unsent
+        if self._stalled_checks < STALL_CHECKS:
+            self._await_deadline(self.server.client_stall_seconds / STALL_CHECKS, self._check_stall)
+        else:
+            logger.info("A client took nothing for too long", extra=self._fields())
+            self.abort()
+
+    # Ends.
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        self._exchange = None
+        if exchange.closes:
+            self.close() if exchange.body_complete else self._linger()
+        elif not self.blocked:
+            self._next()
+
+    def _next(self) -> None:
+        self._take = self._take_head
+        pipelined = bytes(self._arrived)
+        self._arrived.clear()
+        self.resume_reading()
+        if pipelined:
+            self._take_head(pipelined)
+        else:
+            self._await_deadline(self.server.keep_alive_seconds, self.close)
+
+    def _refuse(self, status: int, message: str) -> None:
+        fields = self._fields(status=status, reason=message)
+        logger.info("Refused a request: %s", message, extra=fields)
+        self.push(refusal(status, message))
+        self._linger()
+
+    def _break_off(self, message: str) -> None:
+        """The body cannot be read to its end; whether the client can be told depends on the answer."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        exchange.lose()
+        if exchange.started:
+            logger.info("Broke off an answer: %s", message, extra=self._fields(reason=message))
+            self.abort()
+        else:
+            self._refuse(400, message)
+
+    def _head_is_late(self) -> None:
+        if self._arrived:
+            self._refuse(408, "The request's head took too long")
+        else:
+            self.close()
+
+    def _linger(self) -> None:
+        """Say that nothing follows, then let the client send on for a while, unheard."""
+        self._take = self._take_nothing
+        self._lingering_bytes = LINGER_BYTES
+        self._arrived.clear()
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
+        self.resume_reading()
+        self._await_deadline(LINGER_SECONDS, self.close)
+
+    def close(self) -> None:
+        """Close once all is sent, or the client takes no more."""
+        self._forget_pause()
+        self._lingering_bytes = LINGER_BYTES
+        self._take = self._take_nothing
+        self._watch_stall()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def close_if_idle(self) -> None:
+        if self._exchange is None and self._take == self._take_head:
+            self.close()
+
+    def abort(self) -> None:
+        """End at once, so that no client takes what it got for a whole answer."""
+        self._forget_pause()
+        self.transport.abortConnection()
+
+    def _leave(self) -> None:
+        if self._exchange is not None:
+            self._exchange.lose()
+        self.abort()
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more: within a body that is an error, otherwise it has left."""
+        if self._take == self._take_body:
+            self._break_off("The body ended before its length was reached")
+        elif self._exchange is not None:
+            self._exchange.lose()
+        if self.transport is not None and self.transport.connected:
+            self.close()
+
+    def writeConnectionLost(self) -> None:
+        """Our side of a lingering close."""
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.server.connections_open.discard(self)
+        self._forget_pause()
+        self._unblock()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.lose()
+
+    # Deadlines: the server looks at all of them a few times a second; no timer a request.
+
+    def _await_deadline(self, seconds: float, then: Callable[[], None]) -> None:
+        self._deadline, self._at_deadline = self.loop.time() + seconds, then
+
+    def _await_nothing(self) -> None:
+        self._deadline = math.inf
+
+    def expire(self, now: float) -> None:
+        if self._deadline <= now:
+            self._deadline = math.inf
+            self._at_deadline()
+
+    def _fields(self, **more: Any) -> dict[str, Any]:
+        return {"fields": {"client": self.client[0], **more}}
+
+    # WebSockets take Daphne's own path.
+
+    def _upgrade(self, block: bytes, head: Head, rest: bytes) -> None:
+        self.server.connections_open.discard(self)
+        self.transport.unregisterProducer()
+        transport = self.transport
+        request = Upgrade(self)
+        request.method, target, request.clientproto = block.split(b"\r\n", 1)[0].split(b" ")
+        request.path = head.raw_path
+        request.uri = head.raw_path + (b"?" + head.query_string if b"?" in target else b"")
+        request.content = BytesIO()
+        for name, value in head.headers:
+            request.requestHeaders.addRawHeader(name, value)
+        request.process()
+        if rest and transport.protocol is not self:
+            transport.protocol.dataReceived(rest)
+
+
+class Upgrade(WebRequest):
+    """The request that Daphne makes a WebSocket of; its refusals are JSON too."""
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        self.server.protocol_disconnected(self)
+        self.channel._refuse(status, body)

@@ -1,0 +1,224 @@
+"""The server: listens, sweeps deadlines, drains on shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import daphne.server  # it installs the reactor
+from daphne.http_protocol import HTTPFactory
+from daphne.ws_protocol import WebSocketFactory
+from twisted.internet import reactor as _reactor
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    STDLibLogObserver,
+    globalLogBeginner,
+)
+
+from aurora_site.server.connection import Connection
+from aurora_site.server.hangups import Hangups
+
+reactor: Any = _reactor
+
+BACKLOG = 1024
+SWEEP_SECONDS = 1.0
+# What a cancelled application, and then the last bytes of its answer, get before the end.
+CANCELLED_SECONDS = 5.0
+
+logger = logging.getLogger("aurora.server")
+
+
+class ConnectionFactory(HTTPFactory):
+    """Makes connections, without the layer that would choose between HTTP/1 and HTTP/2."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: Any) -> Connection:
+        connection = Connection()
+        connection.factory = self
+        return connection
+
+    def startFactory(self) -> None:
+        """No access log, so no clock for it."""
+
+    def stopFactory(self) -> None:
+        """Nor an end of it."""
+
+
+class Server(daphne.server.Server):
+    """Runs one ASGI application on one address.
+
+    A client that takes nothing of its answer for `client_stall_seconds`, a request head that is not
+    complete after `head_seconds` and a connection idle for `keep_alive_seconds` are ended. How long
+    a body or an answer may take is the application's affair. On SIGTERM, SIGINT or `stop()`
+    applications have `drain_seconds` to finish; a second signal ends at once.
+    """
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        client_stall_seconds: float = 60,
+        head_seconds: float = 30,
+        keep_alive_seconds: float = 75,
+        drain_seconds: float = 30,
+        on_listening: Callable[[str, int], None] | None = None,
+        signal_handlers: bool = True,
+    ) -> None:
+        super().__init__(
+            application,
+            endpoints=[f"{host}:{port}"],
+            signal_handlers=signal_handlers,
+            server_name="aurora",
+        )
+        self.host, self.port = host, port
+        self.client_stall_seconds = client_stall_seconds
+        self.head_seconds = head_seconds
+        self.keep_alive_seconds = keep_alive_seconds
+        self.drain_seconds = drain_seconds
+        self.on_listening = on_listening
+        self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
+        self.connections: dict[Any, dict[str, Any]] = {}  # Daphne's own, of WebSockets
+        self.connections_open: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.stopping = False
+        self.stopped = threading.Event()
+        self._runs_reactor = False
+
+    def run(self) -> None:
+        """Serve until stopped. Raises twisted.internet.error.CannotListenError."""
+        self._runs_reactor = True
+        self.start()
+        signals = (signal.SIGTERM, signal.SIGINT) if self.signal_handlers else ()
+        for number in signals:
+            self.loop.add_signal_handler(number, self._signalled)
+        reactor.run(installSignalHandlers=False)
+        for number in signals:
+            self.loop.remove_signal_handler(number)
+
+    def start(self) -> None:
+        """Listen, on a reactor that runs or will; to be called in its thread."""
+        asyncio.set_event_loop(self.loop)
+        send_twisted_errors_to_logging()
+        self.ws_factory = self._websocket_factory()
+        self._listener = reactor.listenTCP(
+            self.port, ConnectionFactory(self), backlog=BACKLOG, interface=self.host
+        )
+        self.hangups = Hangups(self.loop)
+        reactor.callLater(1, self.application_checker)
+        reactor.callLater(2, self.timeout_checker)
+        self._sweep()
+        address = self._listener.getHost()
+        logger.info("Listening on %s:%d", address.host, address.port)
+        if self.on_listening is not None:
+            self.on_listening(address.host, address.port)
+
+    def stop(self) -> None:
+        """Begin to stop; returns at once. May be called from any thread."""
+        self.loop.call_soon_threadsafe(self._begin_to_stop)
+
+    def _websocket_factory(self) -> Any:
+        factory = WebSocketFactory(self, server=self.server_name)
+        factory.setProtocolOptions(
+            autoPingTimeout=self.ping_timeout,
+            allowNullOrigin=True,
+            openHandshakeTimeout=self.websocket_handshake_timeout,
+            maxMessagePayloadSize=self.websocket_max_message_size,
+            maxFramePayloadSize=self.websocket_max_frame_size,
+        )
+        return factory
+
+    def _sweep(self) -> None:
+        if self.stopped.is_set():
+            return
+        now = self.loop.time()
+        for connection in list(self.connections_open):
+            connection.expire(now)
+        shortest = min(self.client_stall_seconds / 4, self.head_seconds, self.keep_alive_seconds)
+        self.loop.call_later(min(SWEEP_SECONDS, shortest / 4), self._sweep)
+
+    def application_checker(self) -> None:
+        if not self.stopped.is_set():
+            super().application_checker()
+
+    def timeout_checker(self) -> None:
+        if not self.stopped.is_set():
+            super().timeout_checker()
+
+    def _signalled(self) -> None:
+        if self.stopping:
+            logger.warning("Told to stop again: ending at once")
+            self._end()
+        else:
+            self._begin_to_stop()
+
+    def _begin_to_stop(self) -> None:
+        if not self.stopping:
+            self.stopping = True
+            self._draining = self.loop.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        self._listener.stopListening()
+        for connection in list(self.connections_open):
+            connection.close_if_idle()
+        running = self._running()
+        logger.info("Stopping: %d calls have %s s to finish", len(running), self.drain_seconds)
+        await self._within(self.drain_seconds, running)
+        late = self._running()
+        for task in late:
+            task.cancel()
+        if late:
+            logger.warning("Cancelled %d calls that did not finish", len(late))
+        await self._within(CANCELLED_SECONDS, late)
+        await self._close_connections()
+        self._end()
+
+    def _running(self) -> set[asyncio.Future[Any]]:
+        sockets = (one.get("application_instance") for one in self.connections.values())
+        return {task for task in (*self.tasks, *sockets) if task is not None and not task.done()}
+
+    @staticmethod
+    async def _within(seconds: float, tasks: set[asyncio.Future[Any]]) -> None:
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    async def _close_connections(self) -> None:
+        """Give the last bytes of the last answers their time, which is short."""
+        for connection in list(self.connections_open):
+            connection.close_if_idle()
+        end = self.loop.time() + CANCELLED_SECONDS
+        while self.connections_open and self.loop.time() < end:
+            await asyncio.sleep(0.01)
+
+    def _end(self) -> None:
+        if self.stopped.is_set():
+            return
+        self.stopped.set()
+        for task in self._running():
+            task.cancel()
+        for connection in list(self.connections_open):
+            connection.abort()
+        self.hangups.close()
+        if self._runs_reactor:
+            reactor.stop()
+
+
+def send_twisted_errors_to_logging() -> None:
+    """Once a process; Twisted's notes below an error are dropped."""
+    if _twisted_logs:
+        return
+    errors = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
+    observer = FilteringLogObserver(STDLibLogObserver("aurora.server"), [errors])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
+    _twisted_logs.append(observer)
+
+
+_twisted_logs: list[FilteringLogObserver] = []

@@ -1,0 +1,80 @@
+"""Bytes -> Call: the body's top level is read once, its members are kept as they came. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.errors import InvalidJson, InvalidRequest
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+MOST_SELECTOR_CHARACTERS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a client asks: the selector it names in `model`, and every member, raw."""
+
+    selector: str
+    members: Mapping[str, msgspec.Raw] = field(repr=False)
+
+    def body_for(self, upstream_model: str) -> bytes:
+        """The body for a server that knows the model as `upstream_model`.
+
+        Only the value of `model` differs from what the client sent; each other member's value is
+        the same, byte for byte, in the same order. A member sent twice is there once, its last.
+        """
+        model = msgspec.json.encode(upstream_model)
+        parts = bytearray(b"{")
+        for name, raw in self.members.items():
+            if len(parts) > 1:
+                parts += b","
+            parts += msgspec.json.encode(name)
+            parts += b":"
+            parts += model if name == "model" else raw
+        parts += b"}"
+        return bytes(parts)
+
+
+def parse(body: bytes) -> Call:
+    """Raises InvalidJson, or InvalidRequest where `model` is missing or not a name."""
+    members = read_members(body)
+    if "model" not in members:
+        raise InvalidRequest("The body must name a `model`.", param="model")
+    selector = _text(members["model"])
+    if selector is None or not 0 < len(selector) <= MOST_SELECTOR_CHARACTERS:
+        raise InvalidRequest(
+            f"`model` must be a string of 1 to {MOST_SELECTOR_CHARACTERS} characters.",
+            param="model",
+        )
+    return Call(selector, members)
+
+
+def read_members(body: bytes) -> dict[str, msgspec.Raw]:
+    """The top level of a JSON object. Raises InvalidJson and says where it went wrong."""
+    try:
+        return _MEMBERS.decode(body)
+    except msgspec.ValidationError:
+        raise InvalidJson("The body must be a JSON object.") from None
+    except msgspec.DecodeError as error:
+        raise InvalidJson(f"The body is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
+
+
+def model_named(body: bytes) -> str | None:
+    """The `model` of a body that need not have one, or None."""
+    try:
+        raw = read_members(body).get("model")
+    except InvalidJson:
+        return None
+    return None if raw is None else _text(raw)
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:
+        return None

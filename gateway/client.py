@@ -1,0 +1,211 @@
+"""The client's side of a call: its request comes in, its answer goes out, its leaving is noticed.
+
+Plain ASGI (version 3, HTTP), whichever server runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from gateway import headers as policy
+from gateway.errors import (
+    BodyTooLarge,
+    ClientGone,
+    GatewayError,
+    SlowUpload,
+    UnsupportedEncoding,
+)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LEAST_BYTES_PER_SECOND = 1024
+"""An upload slower than this on average is taken for an attack on the number of connections."""
+UPLOAD_QUEUE_PIECES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a request says, but for its body."""
+
+    method: str
+    path: str
+    raw_path: bytes
+    query: bytes
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
+    id: str
+
+    @classmethod
+    def of(cls, scope: MutableMapping[str, Any]) -> Request:
+        given = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+        return cls(
+            method=scope["method"],
+            path=scope["path"],
+            raw_path=scope.get("raw_path") or quote(scope["path"]).encode(),
+            query=scope["query_string"],
+            headers=given,
+            id=policy.request_id(given),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask of this process."""
+
+    body_bytes: int
+    upload_stall_seconds: float
+
+
+class Client:
+    """One request's connection. `status` and `sent_bytes` say how far its answer has come."""
+
+    def __init__(self, request: Request, receive: Receive, send: Send, limits: Limits) -> None:
+        self.request = request
+        self.status = 0
+        self.sent_bytes = 0
+        self._receive, self._send, self._limits = receive, send, limits
+        self._received_bytes = 0
+        self._waited_seconds = 0.0
+
+    async def body(self) -> bytes:
+        """The whole body. Raises BodyTooLarge, SlowUpload, UnsupportedEncoding or ClientGone."""
+        self._check_encoding()
+        self.check_length()
+        piece, more = await self.next_piece()
+        if not more:
+            return piece
+        pieces = [piece]
+        while more:
+            piece, more = await self.next_piece()
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def check_length(self) -> int | None:
+        """The length the body is said to have, or None. Raises BodyTooLarge."""
+        declared = policy.first(self.request.headers, b"content-length")
+        length = int(declared) if declared is not None and declared.isdigit() else None
+        if length is not None and length > self._limits.body_bytes:
+            raise self._too_large()
+        return length
+
+    def _check_encoding(self) -> None:
+        encoding = policy.first(self.request.headers, b"content-encoding")
+        if encoding is not None and encoding.lower() != b"identity":
+            raise UnsupportedEncoding("The body is read to route the call: send it uncompressed.")
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"The body may have {self._limits.body_bytes} bytes at most.")
+
+    async def next_piece(self) -> tuple[bytes, bool]:
+        """The next piece of the body, and whether more follows."""
+        started = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._patience()):
+                message = await self._receive()
+        except TimeoutError:
+            raise SlowUpload("The body came too slowly.") from None
+        self._waited_seconds += asyncio.get_running_loop().time() - started
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the client left within its body")
+        piece = message.get("body", b"")
+        self._received_bytes += len(piece)
+        if self._received_bytes > self._limits.body_bytes:
+            raise self._too_large()
+        return piece, message.get("more_body", False)
+
+    def _patience(self) -> float:
+        """Seconds until the client has been silent for too long, or too slow on the whole."""
+        stall = self._limits.upload_stall_seconds
+        pace = stall + self._received_bytes / LEAST_BYTES_PER_SECOND - self._waited_seconds
+        return max(0.0, min(stall, pace))
+
+    async def departure(self) -> None:
+        """Return when the client has left. To be awaited once its body has been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, (b"x-request-id", self.request.id.encode())],
+            }
+        )
+
+    async def write(self, piece: bytes, *, more: bool) -> None:
+        """Hand on `piece`; returns once the server can take the next."""
+        self.sent_bytes += len(piece)
+        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+
+    async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """A whole answer at once; HEAD gets all but the body."""
+        length = (b"content-length", str(len(body)).encode())
+        await self.start(status, [*headers, length])
+        await self.write(b"" if self.request.method == "HEAD" else body, more=False)
+
+    async def answer_json(
+        self, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
+        await self.answer(status, [(b"content-type", b"application/json"), *(headers or [])], body)
+
+
+class Watched:
+    """A block that ends with ClientGone as soon as the client leaves.
+
+    With `uploading`, the body is taken in meanwhile and handed on by `pieces`, a few at a time;
+    what is wrong with it ends the block as well. The block's task is interrupted by cancelling it.
+    """
+
+    def __init__(self, client: Client, *, uploading: bool = False) -> None:
+        self._client = client
+        self._failure: GatewayError | ClientGone | None = None
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(UPLOAD_QUEUE_PIECES)
+        self._uploading = uploading
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine always runs in a task
+        self._task = task
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._watcher.cancel()
+        if self._failure is not None and kind is asyncio.CancelledError:
+            self._task.uncancel()
+            raise self._failure from None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes in."""
+        while (piece := await self._pieces.get()) is not None:
+            yield piece
+
+    async def _watch(self) -> None:
+        try:
+            if self._uploading:
+                await self._take_in()
+            await self._client.departure()
+            self._failure = ClientGone("the client left")
+        except (GatewayError, ClientGone) as failure:
+            self._failure = failure
+        self._task.cancel()
+
+    async def _take_in(self) -> None:
+        more = True
+        while more:
+            piece, more = await self._client.next_piece()
+            await self._pieces.put(piece)
+        await self._pieces.put(None)

@@ -1,0 +1,148 @@
+"""Every refusal Aurora words itself: one tree, rendered in one place, in OpenAI's shape.
+
+What varies is the message; status, type and code belong to the class. An upstream's own error is
+not here: it is relayed as the server worded it (see `relay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+
+class GatewayError(Exception):
+    """An error the caller is told about. `str(error)` is the message it reads."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    param: str | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+
+class InvalidRequest(GatewayError):
+    status, type, code = 400, "invalid_request_error", "invalid_request"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class InvalidJson(InvalidRequest):
+    code = "invalid_json"
+
+
+class InvalidPath(InvalidRequest):
+    code = "invalid_path"
+
+
+class UnsupportedEncoding(InvalidRequest):
+    status, code = 415, "unsupported_content_encoding"
+
+
+class UnsupportedEndpoint(InvalidRequest):
+    """The model exists, but its server has no such route."""
+
+    code = "unsupported_endpoint"
+
+
+class Unauthorized(GatewayError):
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"www-authenticate": 'Bearer realm="aurora"'}
+
+
+class NotPermitted(GatewayError):
+    status, type, code = 403, "permission_error", "not_permitted"
+
+
+class UnknownPath(GatewayError):
+    status, type, code = 404, "invalid_request_error", "unknown_path"
+
+
+class UnknownModel(GatewayError):
+    status, type, code, param = 404, "invalid_request_error", "model_not_found", "model"
+
+
+class UnknownProvider(GatewayError):
+    status, type, code = 404, "invalid_request_error", "provider_not_found"
+
+
+class WrongMethod(GatewayError):
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(allowed))
+        super().__init__(f"This path takes {self.allowed}.")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"allow": self.allowed}
+
+
+class SlowUpload(GatewayError):
+    status, type, code = 408, "invalid_request_error", "upload_stalled"
+
+
+class BodyTooLarge(GatewayError):
+    status, type, code = 413, "invalid_request_error", "body_too_large"
+
+
+class NotReady(GatewayError):
+    status, type, code = 503, "server_error", "not_ready"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
+class UpstreamError(GatewayError):
+    """The vLLM server, not the caller, is at fault."""
+
+    status, type, code = 502, "provider_error", "upstream_error"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """Nothing was sent: another provider may be tried."""
+
+    code = "upstream_unreachable"
+
+
+class UpstreamRefusedKey(UpstreamError):
+    code = "upstream_auth"
+
+
+class UpstreamBroke(UpstreamError):
+    """Sent, perhaps executed, and the answer never came or is none: do not repeat."""
+
+    code = "upstream_broke"
+
+
+class UpstreamTimeout(UpstreamError):
+    """Sent, perhaps executed, unanswered: do not repeat."""
+
+    status, code = 504, "upstream_timeout"
+
+
+class UpstreamConnectTimeout(UpstreamUnreachable):
+    status, code = 504, "upstream_connect_timeout"
+
+
+class ClientGone(Exception):
+    """The client left. There is nobody to answer."""
+
+
+def shape(error: GatewayError) -> bytes:
+    """The one error shape, as JSON bytes."""
+    return shaped(str(error), type=error.type, code=error.code, param=error.param)
+
+
+def shaped(message: str, *, type: str, code: str | None, param: str | None = None) -> bytes:
+    body = {"message": message, "type": type, "param": param, "code": code}
+    return msgspec.json.encode({"error": body})

@@ -1,0 +1,54 @@
+"""One log line a call: what was asked, where it went, how it ended. No bodies, no secrets."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+log = logging.getLogger("aurora.calls")
+
+
+@dataclass(slots=True)
+class Record:
+    """Filled in along the way by the one function that runs the call, written once at its end."""
+
+    method: str
+    request_id: str
+    path: str = "unmatched"
+    """The endpoint's template, never the client's own text: so lines can be grouped."""
+    key: str = ""
+    provider: str = ""
+    model: str = ""
+    status: int = 0
+    """0: the client left before an answer began."""
+    sent_bytes: int = 0
+    reason: str = ""
+    """Why the call did not end well; empty if it did."""
+    _began: float = field(default_factory=time.perf_counter)
+    _sent_upstream: float = 0.0
+    _upstream_ended: float = 0.0
+
+    def upstream_begins(self) -> None:
+        self._sent_upstream = time.perf_counter()
+
+    def upstream_ends(self) -> None:
+        self._upstream_ended = time.perf_counter()
+
+    def write(self) -> None:
+        upstream = self._upstream_ended - self._sent_upstream if self._upstream_ended else 0.0
+        fields = {
+            "request_id": self.request_id,
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "provider": self.provider,
+            "model": self.model,
+            "key": self.key,
+            "ms": round((time.perf_counter() - self._began) * 1000, 2),
+            "ms_upstream": round(upstream * 1000, 2),
+            "bytes": self.sent_bytes,
+        }
+        if self.reason:
+            fields["reason"] = self.reason
+        log.info("call", extra={"fields": fields})

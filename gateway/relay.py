@@ -1,0 +1,92 @@
+"""Upstream bytes -> client bytes, untouched, each as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from gateway import errors, headers, refusals, sse
+from gateway.client import Client
+from gateway.errors import UpstreamError
+from gateway.upstream import Answer
+
+STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+"""Keep proxies between Aurora and the client from holding a stream back."""
+
+
+async def relay(answer: Answer, client: Client, *, model: str, path: str) -> None:
+    """Hand the answer on. Nothing goes out before its first piece is in, so that a server which
+    fails before that is still answered for with a status.
+
+    Raises GatewayError while the client has seen nothing; later a stream is ended by one error
+    event, and any other answer by ConnectionAbortedError, which cuts the connection.
+    """
+    crossing = headers.to_client(answer.headers)
+    crossing.append((b"x-aurora-provider", answer.provider.name.encode()))
+    if not 200 <= answer.status < 300:
+        await _refuse(answer, client, crossing, model=model, path=path)
+        return
+    pieces = answer.pieces()
+    held = await anext(pieces, b"")
+    content_type = headers.first(crossing, b"content-type") or b""
+    if sse.is_stream(content_type):
+        present = {name for name, _ in crossing}
+        crossing += [pair for pair in STREAM_HEADERS if pair[0] not in present]
+        await client.start(answer.status, crossing)
+        await _hand_on_events(held, pieces, client)
+    else:
+        await client.start(answer.status, crossing)
+        await _hand_on(held, pieces, client)
+
+
+async def _hand_on(held: bytes, pieces: AsyncIterator[bytes], client: Client) -> None:
+    """One piece is held until the next is there, so that a short answer goes out in one write."""
+    try:
+        async for piece in pieces:
+            await client.write(held, more=True)
+            held = piece
+    except UpstreamError as error:
+        raise ConnectionAbortedError(str(error)) from error
+    await client.write(held, more=False)
+
+
+async def _hand_on_events(piece: bytes, pieces: AsyncIterator[bytes], client: Client) -> None:
+    tail = sse.Tail()
+    try:
+        while piece:
+            tail.feed(piece)
+            await client.write(piece, more=True)
+            piece = await anext(pieces, b"")
+    except UpstreamError as error:
+        await client.write(tail.closing() + sse.event(errors.shape(error)), more=False)
+        raise
+    await client.write(b"", more=False)
+
+
+async def _refuse(
+    answer: Answer,
+    client: Client,
+    crossing: list[tuple[bytes, bytes]],
+    *,
+    model: str,
+    path: str,
+) -> None:
+    body = await _short(answer)
+    error = refusals.reworded(
+        answer.status, body, provider=answer.provider.name, model=model, path=path
+    )
+    kept = [pair for pair in crossing if pair[0] not in {b"content-length"}]
+    if error is None:
+        await client.answer(answer.status, kept, body)
+        return
+    kept = [pair for pair in kept if pair[0] in {b"retry-after", b"x-aurora-provider"}]
+    await client.answer_json(error.status, errors.shape(error), kept)
+
+
+async def _short(answer: Answer) -> bytes:
+    """The body of an error, or nothing of one that is too long to be one."""
+    body = bytearray()
+    async for piece in answer.pieces():
+        body += piece
+        if len(body) > refusals.MOST_BYTES:
+            return b""
+    return bytes(body)

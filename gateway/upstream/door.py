@@ -1,0 +1,149 @@
+"""The only door to vLLM: a call goes out, an answer comes back, and its errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from gateway.errors import (
+    UpstreamBroke,
+    UpstreamConnectTimeout,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.upstream.transport import AiohttpTransport, StaleConnection
+from providers.snapshot import ProviderEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is sent to `provider`. `path` begins below the server root; `query` is raw.
+
+    A body in bytes may be sent a second time on a fresh connection; one that streams may not.
+    """
+
+    provider: ProviderEntry
+    method: str
+    path: str
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
+    body: bytes | AsyncIterable[bytes] = field(repr=False)
+    query: bytes = b""
+
+    def streaming(self, pieces: AsyncIterable[bytes], length: int | None) -> Outgoing:
+        """The same with a body that is sent as it comes, `length` bytes of it if that is known."""
+        known = [] if length is None else [(b"content-length", str(length).encode())]
+        return replace(self, body=pieces, headers=[*self.headers, *known])
+
+    @property
+    def url(self) -> str:
+        query = f"?{self.query.decode('ascii')}" if self.query else ""
+        return f"{self.provider.address.server_root}{self.path}{query}"
+
+
+class Answer:
+    """Status and headers, and the body still to be read. Close it, best by `async with`."""
+
+    def __init__(self, provider: ProviderEntry, response: httpx.Response) -> None:
+        self.provider = provider
+        self.status = response.status_code
+        self.headers = response.headers.raw
+        self._response = response
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises UpstreamBroke or UpstreamTimeout where it breaks off."""
+        try:
+            async for piece in self._response.stream:  # type: ignore[union-attr]
+                yield piece
+        except httpx.TransportError as error:
+            raise translated(error, self.provider) from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._response.stream.aclose()  # type: ignore[union-attr]
+
+
+class Door:
+    """One pool of connections to all vLLM servers. It belongs to one event loop."""
+
+    def __init__(self, *, connections: int) -> None:
+        self._transport = AiohttpTransport(connections=connections)
+
+    async def send(self, outgoing: Outgoing) -> Answer:
+        """Send; return once the headers are in, the body unread. The caller must close the answer.
+
+        A 4xx or 5xx is returned, not raised: its body is the upstream's to word. A call whose
+        kept-alive connection turned out to be closed is sent once more.
+
+        Raises UpstreamUnreachable (nothing was sent), UpstreamTimeout or UpstreamBroke (sent,
+        perhaps executed).
+        """
+        try:
+            response = await self._send_again_if_stale(outgoing)
+        except httpx.TransportError as error:
+            raise translated(error, outgoing.provider) from error
+        return Answer(outgoing.provider, response)
+
+    async def _send_again_if_stale(self, outgoing: Outgoing) -> httpx.Response:
+        try:
+            return await self._transport.handle_async_request(_request(outgoing))
+        except StaleConnection:
+            if not isinstance(outgoing.body, bytes):
+                raise
+            return await self._transport.handle_async_request(_request(outgoing))
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+def _request(outgoing: Outgoing) -> httpx.Request:
+    provider, body = outgoing.provider, outgoing.body
+    return httpx.Request(
+        outgoing.method,
+        outgoing.url,
+        headers=outgoing.headers,
+        stream=httpx.ByteStream(body) if isinstance(body, bytes) else Upload(body),
+        extensions={
+            "timeout": {
+                "connect": provider.connect_seconds,
+                "first_byte": provider.first_byte_seconds,
+                "read": provider.idle_seconds,
+            }
+        },
+    )
+
+
+class Upload(httpx.AsyncByteStream):
+    """A body that is sent as it comes in."""
+
+    def __init__(self, pieces: AsyncIterable[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._pieces:
+            yield piece
+
+
+def translated(error: httpx.TransportError, provider: ProviderEntry) -> UpstreamError:
+    """`error` as the caller is told of it: by the provider's name, never its address."""
+    name = f"The provider {provider.name!r}"
+    if isinstance(error, httpx.ConnectTimeout):
+        return UpstreamConnectTimeout(
+            f"{name} took no connection within {provider.connect_seconds:g} s."
+        )
+    if isinstance(error, httpx.ConnectError):
+        return UpstreamUnreachable(f"{name} cannot be reached: {error}.")
+    if isinstance(error, httpx.TimeoutException):
+        return UpstreamTimeout(f"{name} was silent for too long.")
+    return UpstreamBroke(f"{name} failed: {error}.")

@@ -1,0 +1,207 @@
+"""httpx's transport interface over aiohttp's sockets, with the truth about what went wrong.
+
+Whether a call may be repeated hangs on its error, so each of aiohttp's is mapped by what it says
+of the wire, not by its base class:
+
+    ConnectError, ConnectTimeout    nothing was sent
+    StaleConnection                 a kept-alive connection was closed before any byte of an answer
+    ReadError, WriteError           sent, at least in part; reset before or within the answer
+    ReadTimeout                     sent; silence for longer than `extensions["timeout"]["read"]`
+    RemoteProtocolError             what came is not HTTP, or is shorter than it said
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, cast
+
+import aiohttp
+import httpx
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.tracing import Trace
+from multidict import CIMultiDict
+from yarl import URL
+
+KEEP_ALIVE_SECONDS = 3.0
+"""vLLM's server closes idle connections after 5 s; ours must be given up before."""
+READ_BUFFER_BYTES = 64 * 2**10
+MOST_HEADER_BYTES = 64 * 2**10
+AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+class StaleConnection(httpx.ReadError):
+    """The connection had carried a call before and was closed before any byte of this answer."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What the connector tells about the connection that one call was given."""
+
+    reused: bool = False
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("attempt")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells each call whether its connection has carried one before."""
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        protocol: Any = connection.protocol
+        _attempt.get().reused = getattr(protocol, "has_carried_a_call", False)
+        protocol.has_carried_a_call = True
+        return connection
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """One pool of connections. It belongs to the event loop on which it is first used.
+
+    `extensions["timeout"]` of a request holds seconds: `connect` for a connection, `first_byte`
+    from then to the first byte of the body, `read` for each later silence.
+    """
+
+    def __init__(self, *, connections: int) -> None:
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer's status and headers; its stream must be closed by the caller."""
+        seconds: dict[str, float] = request.extensions["timeout"]
+        attempt = _Attempt()
+        _attempt.set(attempt)
+        with _named_truly(attempt):
+            answer = await self._send(request, seconds)
+        return httpx.Response(
+            answer.status,
+            headers=answer.raw_headers,
+            stream=_Body(answer, seconds["read"]),
+            request=request,
+        )
+
+    async def _send(
+        self, request: httpx.Request, seconds: dict[str, float]
+    ) -> aiohttp.ClientResponse:
+        wait = seconds["connect"] + seconds["first_byte"]
+        async with asyncio.timeout(wait) as limit:
+            return await self._open_session().request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=CIMultiDict(request.headers.multi_items()),
+                data=_content(request, limit, seconds["first_byte"]),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=seconds["connect"], sock_read=seconds["first_byte"]
+                ),
+                allow_redirects=False,
+            )
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=_Connector(
+                    limit=self._connections,
+                    limit_per_host=0,
+                    keepalive_timeout=KEEP_ALIVE_SECONDS,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=AUTOMATIC_HEADERS,
+                auto_decompress=False,
+                read_bufsize=READ_BUFFER_BYTES,
+                max_line_size=MOST_HEADER_BYTES,
+                max_field_size=MOST_HEADER_BYTES,
+            )
+            # aiohttp would repeat GET and DELETE by itself, on fresh connections too.
+            self._session._retry_connection = False
+        return self._session
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def _content(request: httpx.Request, limit: asyncio.Timeout, seconds: float) -> Any:
+    """The body as aiohttp takes it. Of one that streams, each piece asked for moves the limit on."""
+    if isinstance(request.stream, httpx.ByteStream):
+        return request.read() or None
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async for piece in cast(AsyncIterable[bytes], request.stream):
+            if limit.when() is not None and not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time() + seconds)
+            yield piece
+
+    return pieces()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The answer's body, in the pieces in which the server sent it."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, idle_seconds: float) -> None:
+        self._answer, self._idle_seconds = answer, idle_seconds
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _named_truly(_Attempt()):
+            content = self._answer.content
+            piece, _ = await content.readchunk()
+            self._expect_the_next_sooner()
+            while piece or not content.at_eof():
+                if piece:
+                    yield piece
+                piece, _ = await content.readchunk()
+
+    def _expect_the_next_sooner(self) -> None:
+        """From the first byte on, silence is measured by `read`."""
+        connection = self._answer.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = self._idle_seconds
+            connection.protocol.start_timeout()
+
+    async def aclose(self) -> None:
+        """A body read to its end gives its connection back to the pool; any other closes it."""
+        self._answer.close()
+
+
+@contextlib.contextmanager
+def _named_truly(attempt: _Attempt) -> Iterator[None]:
+    """aiohttp's errors as httpx's; the order is from what is certain to what is not."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as error:
+        raise httpx.ConnectTimeout("no connection in time") from error
+    except aiohttp.ClientConnectorError as error:
+        raise httpx.ConnectError(_reason(error)) from error
+    except TimeoutError as error:  # aiohttp.SocketTimeoutError among them
+        raise httpx.ReadTimeout("no answer in time") from error
+    except aiohttp.ServerDisconnectedError as error:
+        if attempt.reused and not isinstance(error.message, RawResponseMessage):
+            raise StaleConnection("closed before it answered") from error
+        raise httpx.ReadError("closed before it answered") from error
+    except (aiohttp.ClientOSError, ConnectionError) as error:
+        kind = StaleConnection if attempt.reused else httpx.ReadError
+        raise kind("reset before it answered") from error
+    except aiohttp.ClientPayloadError as error:
+        raise httpx.RemoteProtocolError("broken off within the answer") from error
+    except (aiohttp.ClientError, HttpProcessingError) as error:
+        raise httpx.RemoteProtocolError("not an HTTP answer") from error
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    """Why there was no connection, without the address: that may not be for the caller's eyes."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "host not found"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "TLS failed"
+    return os.strerror(error.os_error.errno).lower() if error.os_error.errno else "no connection"

@@ -1,0 +1,185 @@
+"""The thread beside the calls: it keeps the snapshot fresh, asks servers, and writes key use.
+
+It has its own event loop, and one database connection on one worker thread, so neither a slow
+database nor a slow server holds up a call. Where the database fails, the last snapshot stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, connections
+
+from providers import catalog, discovery, revision
+from providers.key_use import KeyUse
+from providers.snapshot import ProviderEntry, Snapshot
+
+WATCH_SECONDS = 0.5
+RELOAD_SECONDS = 30.0
+"""Read anew this often also without a new revision: catches what was changed past Django."""
+KEY_USE_SECONDS = 5.0
+FIRST_RETRY_SECONDS = 1.0
+
+T = TypeVar("T")
+log = logging.getLogger("aurora.background")
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """When a server is asked next, by which question, and what came of the last times."""
+
+    due: float
+    question: tuple[object, ...]
+    failures: int = 0
+    reason: str = ""
+
+
+class Background:
+    """Start it once per process; it ends with the process, or by `stop`."""
+
+    def __init__(
+        self, catalog: catalog.Catalog, key_use: KeyUse, *, discovery_seconds: float
+    ) -> None:
+        self._catalog, self._key_use = catalog, key_use
+        self._discovery_seconds = discovery_seconds
+        self._fetch = discovery.fetch()
+        self._appointments: dict[UUID, Appointment] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+        self._loaded_at = -RELOAD_SECONDS
+        self._database = ThreadPoolExecutor(1, "aurora-database")
+        self._database_is_well = True
+        self._running, self._stop = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="aurora-background", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._running.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.run(self._main())
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._running.set()
+        rounds = [
+            asyncio.create_task(self._repeat(self._watch, WATCH_SECONDS)),
+            asyncio.create_task(self._repeat(self._write_key_use, KEY_USE_SECONDS)),
+        ]
+        await self._stop.wait()
+        for task in (*rounds, *self._asking):
+            task.cancel()
+        await asyncio.gather(*rounds, *self._asking, return_exceptions=True)
+        await self._in_database(self._key_use.write)
+        await self._in_database(connections.close_all)
+        self._database.shutdown()
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        while True:
+            await self._guarded(work)
+            await asyncio.sleep(seconds)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except DatabaseFailure as error:
+            if self._database_is_well:
+                log.error("the database fails, calls go on with what is known: %s", error)
+            self._database_is_well = False
+        except Exception:  # whatever goes wrong in one round, the next must still come
+            log.exception("a round of background work failed")
+
+    async def _in_database(self, work: Callable[..., T], *arguments: object) -> T:
+        def run() -> T:
+            close_old_connections()
+            return work(*arguments)
+
+        done = await asyncio.get_running_loop().run_in_executor(self._database, run)
+        if not self._database_is_well:
+            log.info("the database answers again")
+        self._database_is_well = True
+        return done
+
+    async def _write_key_use(self) -> None:
+        await self._in_database(self._key_use.write)
+
+    async def _watch(self) -> None:
+        """Publish what has changed, then ask the servers whose time has come."""
+        try:
+            number = await self._in_database(revision.current)
+            aged = time.monotonic() - self._loaded_at >= RELOAD_SECONDS
+            if aged or number != self._catalog.current().revision:
+                self._publish(await self._in_database(catalog.load))
+        finally:  # a failing database is no reason to stop asking
+            self._ask_those_due()
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        had_keys = self._loaded_at < 0 or bool(self._catalog.current().keys)
+        self._catalog.publish(snapshot)
+        self._loaded_at = time.monotonic()
+        if had_keys and not snapshot.keys:
+            log.warning(
+                "no usable key: every call is answered 401;"
+                " set AURORA_MASTER_KEY or add a key in the admin"
+            )
+
+    def _ask_those_due(self) -> None:
+        if self._loaded_at < 0:
+            return
+        providers = self._catalog.current().providers.values()
+        self._appointments = {p.id: self._appointment(p) for p in providers}
+        now = time.monotonic()
+        for provider in providers:
+            appointment = self._appointments[provider.id]
+            if appointment.due <= now:
+                later = now + discovery.TOTAL_SECONDS + self._discovery_seconds
+                self._appointments[provider.id] = replace(appointment, due=later)
+                task = asyncio.create_task(self._guarded(lambda p=provider: self._ask(p)))  # type: ignore[misc]
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    def _appointment(self, provider: ProviderEntry) -> Appointment:
+        """The appointment there is, or one for now if the server is new or reached otherwise."""
+        question = (provider.address, provider.authorization, provider.connect_seconds)
+        held = self._appointments.get(provider.id)
+        return held if held and held.question == question else Appointment(0.0, question)
+
+    async def _ask(self, provider: ProviderEntry) -> None:
+        outcome = await discovery.ask(provider, self._fetch)
+        held = self._appointments.get(provider.id)
+        if held is not None:
+            self._appointments[provider.id] = self._next(held, outcome)
+            _log_turn(provider, held.reason, outcome)
+        await self._in_database(discovery.record, provider, outcome)
+
+    def _next(self, held: Appointment, outcome: discovery.Outcome) -> Appointment:
+        """After a failure soon, then ever later up to the usual pause; always a little at random."""
+        jitter = random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+        if outcome.ok:
+            return Appointment(time.monotonic() + self._discovery_seconds * jitter, held.question)
+        backoff = min(FIRST_RETRY_SECONDS * 2 ** min(held.failures, 16), self._discovery_seconds)
+        return Appointment(
+            time.monotonic() + backoff * jitter, held.question, held.failures + 1, outcome.text
+        )
+
+
+def _log_turn(provider: ProviderEntry, reason_before: str, outcome: discovery.Outcome) -> None:
+    """One line when a server begins to fail, fails otherwise, or answers again."""
+    fields = {"fields": {"provider": provider.name}}
+    if not outcome.ok and outcome.text != reason_before:
+        log.warning("provider %s: %s", provider.name, outcome.text, extra=fields)
+    elif outcome.ok and reason_before:
+        log.info("provider %s answers again: %s", provider.name, outcome.text, extra=fields)

@@ -1,0 +1,98 @@
+"""Rows become the snapshot that calls read; the catalog holds the one of the moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any
+
+from django.utils import timezone
+
+from providers import addresses, revision, secrets
+from providers.models import ApiKey, ModelsMode, Provider
+from providers.snapshot import Card, KeyEntry, ProviderEntry, Snapshot
+
+log = logging.getLogger("aurora.catalog")
+
+
+class NotLoaded(Exception):
+    """The database has not been read yet, so nothing is known of providers or keys."""
+
+
+class Catalog:
+    """The snapshot of the moment. Reading it costs an attribute, from any thread."""
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self._snapshot = snapshot
+
+    def current(self) -> Snapshot:
+        """Raises NotLoaded before the first snapshot."""
+        if self._snapshot is None:
+            raise NotLoaded
+        return self._snapshot
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Every call that begins from now on reads `snapshot`; those under way keep theirs."""
+        self._snapshot = snapshot
+
+
+def load() -> Snapshot:
+    """The snapshot of the rows as they are now: four queries, whatever the number of rows.
+
+    The revision is read first, so that a change made meanwhile is seen as one still to be read.
+    """
+    number = revision.current()
+    rows = Provider.objects.filter(enabled=True).select_related("discovery").order_by("name")
+    return Snapshot(
+        revision=number,
+        providers=MappingProxyType({row.name: provider_entry(row) for row in rows}),
+        keys=MappingProxyType({key.digest: _key_entry(key) for key in ApiKey.objects.usable()}),
+    )
+
+
+def provider_entry(row: Provider) -> ProviderEntry:
+    """`row` as calls see it. A key that cannot be opened makes it an entry with a problem."""
+    key, problem = "", ""
+    try:
+        key = row.api_key
+    except secrets.Unopenable as error:
+        problem = f"{error}: enter it again in the admin"
+        log.error("provider %s: %s", row.name, problem)
+    return ProviderEntry(
+        id=row.id,
+        name=row.name,
+        type=row.type,
+        address=addresses.parse(row.base_url),
+        authorization=f"Bearer {key}" if key else None,
+        models=MappingProxyType({card["id"]: card for card in served_cards(row)}),
+        passthrough=row.passthrough,
+        connect_seconds=row.connect_seconds,
+        first_byte_seconds=row.first_byte_seconds,
+        idle_seconds=row.idle_seconds,
+        problem=problem,
+    )
+
+
+def served_cards(row: Provider) -> Iterable[Card]:
+    """The cards of the models that `row` serves, by its mode, its list and what was discovered."""
+    discovered: dict[str, Card] = {card["id"]: card for card in discovered_cards(row)}
+    if row.models_mode == ModelsMode.DISCOVER:
+        return discovered.values()
+    if row.models_mode == ModelsMode.FALLBACK and discovered:
+        return discovered.values()
+    created = int(row.created.timestamp())
+    return [discovered.get(model, {"id": model, "created": created}) for model in row.model_ids]
+
+
+def discovered_cards(row: Provider) -> list[dict[str, Any]]:
+    return row.discovery.cards if hasattr(row, "discovery") else []
+
+
+def _key_entry(key: ApiKey) -> KeyEntry:
+    return KeyEntry(id=key.id, name=key.name, hint=key.hint, kind=key.kind, expires=key.expires)
+
+
+def is_usable(key: KeyEntry) -> bool:
+    """Whether `key`, read some time ago, has not expired meanwhile."""
+    return key.expires is None or key.expires > timezone.now()

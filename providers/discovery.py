@@ -1,0 +1,155 @@
+"""What each server serves: asked of the server, kept in the database, never guessed.
+
+How the question travels is not decided here: `Fetch` is the gateway's one door to the network,
+named by the setting AURORA_FETCH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from providers import catalog
+from providers.models import Discovery, Provider
+from providers.snapshot import ProviderEntry
+
+TOTAL_SECONDS = 10.0
+MOST_BYTES = 4 * 2**20
+MOST_MODELS = 2000
+MOST_ID_CHARACTERS = 255
+MOST_ERROR_CHARACTERS = 500
+
+
+class FetchFailed(Exception):
+    """No answer came. The text says why, and holds no credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    status: int
+    body: bytes
+
+
+class Fetch(Protocol):
+    """GET `url`; the whole answer, of at most `most_bytes`, within `seconds`, or FetchFailed."""
+
+    async def __call__(
+        self, url: str, authorization: str | None, *, seconds: float, most_bytes: int
+    ) -> Fetched: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of asking. `text` is for an operator; `cards` is empty unless `ok`."""
+
+    ok: bool
+    text: str
+    cards: tuple[dict[str, Any], ...] = ()
+
+
+class _Listing(msgspec.Struct):
+    data: list[dict[str, Any]]
+
+
+def fetch() -> Fetch:
+    return cast(Fetch, import_string(settings.AURORA_FETCH))
+
+
+async def ask(provider: ProviderEntry, fetch: Fetch) -> Outcome:
+    """Ask the server for its models. Its failures are outcomes, not exceptions."""
+    if provider.problem:
+        return Outcome(False, provider.problem)
+    try:
+        answer = await fetch(
+            f"{provider.address.api_root}/models",
+            provider.authorization,
+            seconds=TOTAL_SECONDS,
+            most_bytes=MOST_BYTES,
+        )
+    except FetchFailed as error:
+        return Outcome(False, str(error))
+    return read(answer)
+
+
+def read(answer: Fetched) -> Outcome:
+    """What an answer to GET /v1/models says. Pure."""
+    if answer.status in {401, 403}:
+        return Outcome(False, f"The server refuses the API key (HTTP {answer.status}).")
+    if answer.status == 404:
+        return Outcome(False, "Nothing at /v1/models (HTTP 404): is the base URL right?")
+    if answer.status != 200:
+        return Outcome(False, f"The server answers HTTP {answer.status}.")
+    try:
+        listing = msgspec.json.decode(answer.body, type=_Listing)
+    except (msgspec.DecodeError, RecursionError):
+        return Outcome(False, "The answer is not a list of models: is this a vLLM server?")
+    cards = tuple(card for card in listing.data[:MOST_MODELS] if _is_sane(card.get("id")))
+    if not cards:
+        return Outcome(False, "The server lists no models.")
+    return Outcome(True, f"{len(cards)} model{'s' if len(cards) > 1 else ''}.", cards)
+
+
+def _is_sane(model_id: object) -> bool:
+    """Whether clients could ask for it, and a page or log line show it."""
+    return (
+        isinstance(model_id, str)
+        and 0 < len(model_id) <= MOST_ID_CHARACTERS
+        and model_id.isprintable()
+        and model_id.strip() == model_id
+    )
+
+
+def record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
+    """Keep `outcome`; a failure keeps the cards of the last success.
+
+    None if the provider is gone or answers elsewhere by now: then it says nothing of it. Only a
+    change of cards or of the error counts as a change; a new time of asking does not.
+    """
+    try:
+        with transaction.atomic():
+            return _record(provider, outcome)
+    except IntegrityError:  # deleted between the two statements
+        return None
+
+
+def _record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
+    same = Provider.objects.filter(pk=provider.id, base_url=provider.address.api_root)
+    if not same.exists():
+        return None
+    found, created = Discovery.objects.get_or_create(provider_id=provider.id)
+    now, error = timezone.now(), "" if outcome.ok else outcome.text[:MOST_ERROR_CHARACTERS]
+    cards = list(outcome.cards) if outcome.ok else found.cards
+    changed = created or (found.cards, found.error) != (cards, error)
+    found.cards, found.error, found.asked = cards, error, now
+    found.answered = now if outcome.ok else found.answered
+    if changed:
+        found.save()
+    else:
+        Discovery.objects.filter(pk=found.pk).update(asked=found.asked, answered=found.answered)
+    return found
+
+
+def test(provider: Provider) -> Outcome:
+    """Ask the server of `provider`, saved or not, and keep nothing. Not for an event loop."""
+    return asyncio.run(ask(catalog.provider_entry(provider), fetch()))
+
+
+def ask_now(provider_id: UUID) -> Discovery:
+    """Ask a saved provider's server and keep what it says. Not for an event loop.
+
+    Raises Provider.DoesNotExist.
+    """
+    row = Provider.objects.get(pk=provider_id)
+    entry = catalog.provider_entry(row)
+    recorded = record(entry, asyncio.run(ask(entry, fetch())))
+    if recorded is None:
+        raise Provider.DoesNotExist
+    return recorded

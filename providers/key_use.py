@@ -1,0 +1,32 @@
+"""When each key was last used: noted on the way of a call, written in batches."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from providers.models import ApiKey
+
+
+class KeyUse:
+    """Holds at most one moment per key, so it is as small as the table of keys."""
+
+    def __init__(self) -> None:
+        self._moments: dict[UUID, datetime] = {}
+
+    def note(self, key_id: UUID) -> None:
+        self._moments[key_id] = timezone.now()
+
+    def write(self) -> None:
+        """Write what was noted. What a failing database did not take is kept for the next time."""
+        moments, self._moments = self._moments, {}
+        try:
+            with transaction.atomic():
+                for key_id, moment in moments.items():
+                    ApiKey.objects.filter(pk=key_id).update(last_used=moment)
+        except Exception:
+            self._moments = moments | self._moments
+            raise

@@ -1,0 +1,73 @@
+"""`manage.py serve`: migrate, seed, serve. All that an installation needs to start."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
+
+from providers import catalog
+from providers.seeding import SeedError, seed
+
+log = logging.getLogger("aurora.serve")
+
+
+class Command(BaseCommand):
+    help = "Migrate the database, seed it from the environment and YAML, and serve with Daphne."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+            _seed()
+        except SeedError as error:
+            raise CommandError(f"aurora: {error}") from None
+        except DatabaseFailure as error:
+            raise CommandError(f"aurora: DATABASE_URL: the database fails: {error}") from None
+        _serve()
+
+
+def _seed() -> None:
+    done = seed(
+        os.environ,
+        config_path=settings.OPTIONS["AURORA_CONFIG"],
+        base_dir=settings.BASE_DIR,
+    )
+    for sentence in done:
+        log.info(sentence)
+
+
+def _serve() -> None:
+    # Here and not above: the one installs Twisted's reactor, the other starts background work.
+    from aurora_site.server import Server  # noqa: PLC0415
+    from twisted.internet.error import CannotListenError  # noqa: PLC0415
+
+    from aurora_site import asgi  # noqa: PLC0415
+
+    options = settings.OPTIONS
+    asgi.catalog.publish(catalog.load())
+    server = Server(
+        asgi.application,
+        host=options["AURORA_HOST"],
+        port=options["AURORA_PORT"],
+        client_stall_seconds=options["AURORA_CLIENT_STALL_SECONDS"],
+        on_listening=_announce,
+    )
+    try:
+        server.run()
+    except CannotListenError as error:
+        raise CommandError(
+            f"aurora: AURORA_HOST, AURORA_PORT: cannot listen on {error.interface}:{error.port}: "
+            f"{error.socketError}"
+        ) from None
+    finally:
+        asgi.background.stop()
+
+
+def _announce(host: str, port: int) -> None:
+    fields = {"host": host, "port": port, "admin": f"http://localhost:{port}/admin/"}
+    log.info("listening on http://%s:%s", host, port, extra={"fields": fields})

@@ -1,0 +1,87 @@
+"""What the environment and the YAML file say -> rows, at every start. Idempotent.
+
+`environment` and `yaml_file` read, `overlay` puts both together, `apply` and `keys` write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from auditlog.context import set_extra_data
+from django.db import connection, transaction
+
+from providers.seeding import apply, environment, keys, overlay, yaml_file
+from providers.seeding.wanted import SeedError, Wanted
+
+__all__ = ["SeedError", "seed"]
+
+DEFAULT_FILE = "config.yaml"
+LOCK = 0x6175726F7261  # "aurora": any number will do that nobody else locks in this database
+
+
+def seed(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> list[str]:
+    """Make providers, master key and superuser be as said; what was done, one sentence each.
+
+    `config_path` is what AURORA_CONFIG says, "" if nothing. It is all done or, on SeedError,
+    nothing; the error has a line for every problem and repeats no secret, and no sentence does.
+    """
+    problems: list[str] = []
+    wanted = _providers(environ, config_path, base_dir, problems)
+    secret = _noted(keys.master_key, environ, problems)
+    password = _noted(keys.admin_password, environ, problems)
+    if problems:
+        raise SeedError("\n".join(problems))
+    with transaction.atomic(), set_extra_data({"additional_data": {"by": "environment"}}):
+        _wait_for_others()
+        return [
+            *apply.apply(wanted),
+            *keys.seed_master_key(secret),
+            *keys.seed_superuser(password),
+        ]
+
+
+def _providers(
+    environ: Mapping[str, str], config_path: str, base_dir: Path, problems: list[str]
+) -> list[Wanted]:
+    groups, in_environment = environment.read(environ)
+    listed, in_file = _file(environ, config_path, base_dir)
+    problems.extend([*in_environment, *in_file])
+    if problems:  # half of what was meant could look ambiguous where the whole is not
+        return []
+    wanted, in_both = overlay.overlaid(groups, listed)
+    problems.extend(in_both)
+    return wanted
+
+
+def _file(
+    environ: Mapping[str, str], config_path: str, base_dir: Path
+) -> tuple[list[Wanted], list[str]]:
+    path = base_dir / (config_path or DEFAULT_FILE)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        missing = f"AURORA_CONFIG: {path}: there is no such file"
+        return [], [missing] if config_path else []
+    except OSError as error:
+        return [], [f"{path}: cannot be read: {error.strerror}"]
+    except UnicodeDecodeError:
+        return [], [f"{path}: not UTF-8 text"]
+    return yaml_file.read(text, environ, file=str(path))
+
+
+def _noted(
+    read: Callable[[Mapping[str, str]], str], environ: Mapping[str, str], problems: list[str]
+) -> str:
+    try:
+        return read(environ)
+    except ValueError as error:
+        problems.append(str(error))
+        return ""
+
+
+def _wait_for_others() -> None:
+    """Let one process seed at a time, until the transaction ends. SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

@@ -1,0 +1,39 @@
+"""A provider as the environment and the YAML file want it to be. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from providers import addresses
+
+
+class SeedError(ValueError):
+    """Nothing was seeded. One line for each problem, each saying where and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One provider; what nobody said has the default that the model has too.
+
+    `place` is where the YAML file speaks of it, for messages; empty if only the environment does.
+    """
+
+    name: str
+    source: Literal["env", "yaml"]
+    place: str = field(default="", compare=False)
+    type: str = "vllm"
+    base_url: str = addresses.DEFAULT_BASE_URL
+    api_key: str = field(default="", repr=False)
+    models: tuple[str, ...] = ()
+    models_mode: str = ""
+    enabled: bool = True
+    passthrough: str = "inference"
+    connect_seconds: float = 5
+    first_byte_seconds: float = 600
+    idle_seconds: float = 300
+
+    @property
+    def mode(self) -> str:
+        """The mode that was given, else the one that suits the list."""
+        return self.models_mode or ("fallback" if self.models else "discover")

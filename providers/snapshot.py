@@ -1,0 +1,78 @@
+"""What a call reads: providers, models and keys as frozen values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from providers.addresses import Address
+
+Card = Mapping[str, Any]
+"""A model card as vLLM sends it: `id`, and whatever else the server says of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """An enabled vLLM server and the models it serves, by the ids it knows them by."""
+
+    id: UUID
+    name: str
+    type: str
+    address: Address
+    authorization: str | None = field(repr=False)
+    models: Mapping[str, Card]
+    passthrough: str = "inference"
+    connect_seconds: float = 5.0
+    first_byte_seconds: float = 600.0
+    idle_seconds: float = 300.0
+    problem: str = ""
+    """Why no call can be sent, such as a key that cannot be opened; empty if all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """A caller's key as far as a call needs it. Its secret is not here."""
+
+    id: UUID
+    name: str
+    hint: str
+    kind: str
+    expires: datetime | None = None
+
+    @property
+    def is_master(self) -> bool:
+        return self.kind == "master"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a call needs to know, of one moment. `providers` is in the order of their names."""
+
+    revision: int
+    providers: Mapping[str, ProviderEntry]
+    keys: Mapping[str, KeyEntry]
+    """By digest; see secrets.digests."""
+    cards: Mapping[str, Card] = field(init=False)
+    """What GET /v1/models lists, by public id, in order."""
+
+    def __post_init__(self) -> None:
+        cards = {
+            public_id(provider.name, model): public_card(provider, model, card)
+            for provider in self.providers.values()
+            for model, card in provider.models.items()
+        }
+        object.__setattr__(self, "cards", MappingProxyType(dict(sorted(cards.items()))))
+
+
+def public_id(provider: str, model: str) -> str:
+    return f"{provider}/{model}"
+
+
+def public_card(provider: ProviderEntry, model: str, card: Card) -> Card:
+    """The card as clients see it: the server's own, under the public id, owned by the provider."""
+    shown = {"id": public_id(provider.name, model), "object": "model", "owned_by": provider.name}
+    return {**card, **shown}
