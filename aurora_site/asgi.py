@@ -16,6 +16,7 @@ django_application = get_asgi_application()  # sets Django up: what follows need
 
 from gateway.application import Gateway  # noqa: E402
 from gateway.client import Limits  # noqa: E402
+from gateway.consumers import refuse_websocket  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
 from providers.background import Background  # noqa: E402
 from providers.catalog import Catalog  # noqa: E402
@@ -36,5 +37,5 @@ routes = [
     re_path(r"^(?:$|admin(?:/|$)|static/)", django_application),  # type: ignore[arg-type]
     re_path(r"", gateway),  # type: ignore[arg-type]
 ]
-application = ProtocolTypeRouter({"http": URLRouter(routes)})
+application = ProtocolTypeRouter({"http": URLRouter(routes), "websocket": refuse_websocket})
 background.start()

@@ -54,7 +54,6 @@ def load(given: tuple[str, ...], data_dir: Path, *, external_database: bool) -> 
         )
     path = data_dir / FILE_NAME
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             _create(path)
         held = tuple(path.read_text(encoding="ascii").split())

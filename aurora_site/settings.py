@@ -7,6 +7,7 @@ from pathlib import Path
 import environ
 
 from aurora_site import keyring, options
+from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it here
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environ.Env.read_env(BASE_DIR / ".env")
@@ -14,6 +15,8 @@ environ.Env.read_env(BASE_DIR / ".env")
 try:
     OPTIONS = options.read(os.environ)
     DATA_DIR = BASE_DIR / OPTIONS["AURORA_DATA_DIR"]
+    if not OPTIONS["DATABASE_URL"]:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
     KEYRING = keyring.load(
         OPTIONS["AURORA_SECRET_KEYS"], DATA_DIR, external_database=bool(OPTIONS["DATABASE_URL"])
     )
@@ -22,6 +25,8 @@ try:
     )
 except (options.BadOption, keyring.BadKeyring) as error:
     sys.exit(f"aurora: {error}")
+except OSError as error:
+    sys.exit(f"aurora: AURORA_DATA_DIR: {error}")
 
 PUBLIC_URL = OPTIONS["AURORA_PUBLIC_URL"]
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
@@ -83,6 +88,15 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
+    # A database that is gone must be noticed: the thread that reads it has no other clock.
+    alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    DATABASE["OPTIONS"] = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 15_000,
+        **alive,
+        **DATABASE.get("OPTIONS", {}),
     }
 DATABASES = {"default": DATABASE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

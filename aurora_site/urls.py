@@ -1,10 +1,39 @@
 """What Django serves: the admin, and the way to it. Everything else is the gateway's."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.generic import RedirectView
+
+from gateway import errors
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
 ]
+
+
+def _json(error: errors.GatewayError, status: int) -> HttpResponse:
+    return HttpResponse(errors.shape(error), status=status, content_type="application/json")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Such as a Host header that AURORA_PUBLIC_URL does not allow."""
+    return _json(errors.InvalidRequest("This request cannot be served."), 400)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _json(errors.UnknownPath(f"There is nothing at {request.path[:200]}."), 404)
+
+
+def server_error(request: HttpRequest, *arguments: Any) -> HttpResponse:
+    return _json(
+        errors.GatewayError("Aurora failed to handle this request; its log says why."), 500
+    )
+
+
+handler400, handler404, handler500 = bad_request, not_found, server_error

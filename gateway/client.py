@@ -18,7 +18,6 @@ from gateway.errors import (
     ClientGone,
     GatewayError,
     SlowUpload,
-    UnsupportedEncoding,
 )
 
 Message = MutableMapping[str, Any]
@@ -53,6 +52,15 @@ class Request:
             id=policy.request_id(given),
         )
 
+    @property
+    def announces_body(self) -> bool:
+        """Whether a body follows, as HTTP/1.1 tells (RFC 9112, 6.3) or the method makes likely."""
+        length = policy.first(self.headers, b"content-length")
+        if length is not None:
+            return length != b"0"
+        chunked = policy.first(self.headers, b"transfer-encoding") is not None
+        return chunked or self.method in {"POST", "PUT", "PATCH"}
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -74,8 +82,7 @@ class Client:
         self._waited_seconds = 0.0
 
     async def body(self) -> bytes:
-        """The whole body. Raises BodyTooLarge, SlowUpload, UnsupportedEncoding or ClientGone."""
-        self._check_encoding()
+        """The whole body. Raises BodyTooLarge, SlowUpload or ClientGone."""
         self.check_length()
         piece, more = await self.next_piece()
         if not more:
@@ -93,11 +100,6 @@ class Client:
         if length is not None and length > self._limits.body_bytes:
             raise self._too_large()
         return length
-
-    def _check_encoding(self) -> None:
-        encoding = policy.first(self.request.headers, b"content-encoding")
-        if encoding is not None and encoding.lower() != b"identity":
-            raise UnsupportedEncoding("The body is read to route the call: send it uncompressed.")
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"The body may have {self._limits.body_bytes} bytes at most.")

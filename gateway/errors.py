@@ -16,7 +16,7 @@ class GatewayError(Exception):
 
     status = 500
     type = "server_error"
-    code: str | None = None
+    code = "internal_error"
     param: str | None = None
 
     @property
@@ -143,6 +143,6 @@ def shape(error: GatewayError) -> bytes:
     return shaped(str(error), type=error.type, code=error.code, param=error.param)
 
 
-def shaped(message: str, *, type: str, code: str | None, param: str | None = None) -> bytes:
+def shaped(message: str, *, type: str, code: str, param: str | None = None) -> bytes:
     body = {"message": message, "type": type, "param": param, "code": code}
     return msgspec.json.encode({"error": body})

@@ -34,6 +34,7 @@ class Exchange:
 async def relayed(exchange: Exchange) -> None:
     """The one flow of every route that a vLLM server serves by itself."""
     _authenticated(exchange)
+    headers.check_readable(exchange.client.request.headers)
     call = calls.parse(await exchange.client.body())
     target = routing.route(call.selector, exchange.snapshot)
     exchange.record.model = target.model
@@ -50,7 +51,7 @@ async def passed_through(exchange: Exchange) -> None:
     passage = passthrough.passage(request.method, request.raw_path)
     exchange.record.path = passthrough.PREFIX + "{provider}" + passage.route.path
     providers = passthrough.candidates(passage.provider, exchange.snapshot)
-    if len(providers) == 1:
+    if len(providers) == 1 and request.announces_body:
         passthrough.permit(passage.route, providers[0], is_master=caller.is_master)
         await _streamed_through(exchange, passage, providers[0])
         return

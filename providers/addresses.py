@@ -31,8 +31,8 @@ def parse(base_url: str) -> Address:
     try:
         parts = urlsplit(base_url.strip())
         port = parts.port
-    except ValueError as error:
-        raise BadAddress(f"not a URL: {error}") from None
+    except ValueError:  # its text would repeat the URL, password and all
+        raise BadAddress("not a URL: its host or port cannot be read") from None
     _check(base_url, parts.scheme, parts.hostname)
     if parts.username is not None or parts.password is not None:
         raise BadAddress(

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from providers import addresses, secrets
 
-SLUG = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+SLUG = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?\Z"
 
 
 class Source(models.TextChoices):

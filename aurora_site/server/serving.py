@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import daphne.server  # it installs the reactor
 from daphne.http_protocol import HTTPFactory
@@ -195,7 +196,7 @@ class Server(daphne.server.Server):
         for connection in list(self.connections_open):
             connection.close_if_idle()
         end = self.loop.time() + CANCELLED_SECONDS
-        while self.connections_open and self.loop.time() < end:
+        while self.connections_open and self.loop.time() < end:  # noqa: ASYNC110 - once a life
             await asyncio.sleep(0.01)
 
     def _end(self) -> None:
@@ -211,14 +212,9 @@ class Server(daphne.server.Server):
             reactor.stop()
 
 
+@functools.cache
 def send_twisted_errors_to_logging() -> None:
     """Once a process; Twisted's notes below an error are dropped."""
-    if _twisted_logs:
-        return
-    errors = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
-    observer = FilteringLogObserver(STDLibLogObserver("aurora.server"), [errors])
+    errors: Any = LogLevelFilterPredicate(defaultLogLevel=LogLevel.error)
+    observer: Any = FilteringLogObserver(cast(Any, STDLibLogObserver("aurora.server")), [errors])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
-    _twisted_logs.append(observer)
-
-
-_twisted_logs: list[FilteringLogObserver] = []

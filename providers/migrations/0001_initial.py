@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             name='Provider',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(help_text="Stands before the slash in a model's public id: <i>name</i>/model.", max_length=63, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$', 'Lower-case letters, digits, and . _ - between them.')])),
+                ('name', models.CharField(help_text="Stands before the slash in a model's public id: <i>name</i>/model.", max_length=63, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9]([a-z0-9._-]*[a-z0-9])?\\Z', 'Lower-case letters, digits, and . _ - between them.')])),
                 ('type', models.CharField(choices=[('vllm', 'vLLM')], default='vllm', max_length=16)),
                 ('base_url', models.CharField(help_text='Such as http://gpu-1:8000/v1; /v1 and a trailing slash may be left out.', max_length=500, validators=[providers.models.check_base_url], verbose_name='base URL')),
                 ('sealed_api_key', models.TextField(blank=True, default='', editable=False)),
@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='provider',
-            constraint=models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$')), name='provider_name_is_a_slug'),
+            constraint=models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9]([a-z0-9._-]*[a-z0-9])?\\Z')), name='provider_name_is_a_slug'),
         ),
         migrations.AddConstraint(
             model_name='provider',

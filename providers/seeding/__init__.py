@@ -59,7 +59,7 @@ def _file(
 ) -> tuple[list[Wanted], list[str]]:
     path = base_dir / (config_path or DEFAULT_FILE)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         missing = f"AURORA_CONFIG: {path}: there is no such file"
         return [], [missing] if config_path else []

@@ -25,7 +25,8 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
             _seed()
         except SeedError as error:
-            raise CommandError(f"aurora: {error}") from None
+            lines = (f"aurora: {line}" for line in str(error).splitlines())
+            raise CommandError("\n".join(lines)) from None
         except DatabaseFailure as error:
             raise CommandError(f"aurora: DATABASE_URL: the database fails: {error}") from None
         _serve()

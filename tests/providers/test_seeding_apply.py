@@ -1,0 +1,156 @@
+"""Wanted providers become rows, and the rows follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from auditlog.models import LogEntry
+from django.utils import timezone
+
+from providers import revision
+from providers.models import Discovery, Provider, Source
+from providers.seeding.apply import apply
+from providers.seeding.wanted import SeedError, Wanted
+
+pytestmark = pytest.mark.django_db
+
+FULL = Wanted(
+    "a",
+    "yaml",
+    base_url="http://h:1",
+    api_key="upstream-secret",
+    models=("m", "n"),
+    models_mode="allowlist",
+    enabled=False,
+    passthrough="control",
+    connect_seconds=1,
+    first_byte_seconds=2,
+    idle_seconds=3.5,
+)
+
+
+def held(name: str = "a") -> Provider:
+    return Provider.objects.get(name=name)
+
+
+def test_a_wanted_provider_becomes_a_row_with_every_field():
+    assert apply([FULL]) == ["provider a: added from the YAML file"]
+
+    row = held()
+    assert (row.type, row.base_url, row.api_key) == ("vllm", "http://h:1/v1", "upstream-secret")
+    assert (row.model_ids, row.models_mode) == (["m", "n"], "allowlist")
+    assert (row.enabled, row.passthrough) == (False, "control")
+    assert (row.connect_seconds, row.first_byte_seconds, row.idle_seconds) == (1, 2, 3.5)
+    assert (row.source, row.detached) == ("yaml", None)
+
+
+def test_a_row_that_fits_is_not_written():
+    apply([FULL, Wanted("b", "env")])
+    before = (revision.current(), LogEntry.objects.count(), held().sealed_api_key)
+
+    assert apply([FULL, Wanted("b", "env")]) == []
+
+    assert (revision.current(), LogEntry.objects.count(), held().sealed_api_key) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"base_url": "http://h:2"}, "base_url"),
+        ({"api_key": "another"}, "api_key"),
+        ({"api_key": ""}, "api_key"),
+        ({"models": ("n", "m")}, "model_ids"),
+        ({"models": (), "models_mode": ""}, "model_ids, models_mode"),
+        ({"models_mode": "fallback"}, "models_mode"),
+        ({"enabled": True}, "enabled"),
+        ({"passthrough": "off"}, "passthrough"),
+        ({"connect_seconds": 9}, "connect_seconds"),
+        ({"first_byte_seconds": 9}, "first_byte_seconds"),
+        ({"idle_seconds": 9}, "idle_seconds"),
+    ],
+)
+def test_a_row_follows_each_field(change, said):
+    apply([FULL])
+    pk = held().pk
+
+    assert apply([replace(FULL, **change)]) == [f"provider a: {said} changed with the YAML file"]
+
+    assert held().pk == pk
+    assert apply([replace(FULL, **change)]) == []
+
+
+def test_a_row_that_the_environment_touches_is_the_environments():
+    apply([FULL])
+
+    assert apply([replace(FULL, source="env")]) == [
+        "provider a: source changed with the environment"
+    ]
+    assert held().source == Source.ENV
+
+
+def test_a_row_that_nobody_names_any_more_is_removed_with_what_was_discovered():
+    apply([FULL, Wanted("b", "env")])
+    Discovery.objects.create(provider=held())
+
+    assert apply([Wanted("b", "env")]) == [
+        "provider a: removed, since neither environment nor YAML file names it"
+    ]
+    assert [row.name for row in Provider.objects.all()] == ["b"]
+    assert not Discovery.objects.exists()
+
+
+@pytest.mark.parametrize("source", [Source.ENV, Source.YAML])
+def test_a_row_edited_in_the_admin_is_left_alone(source):
+    Provider.objects.create(
+        name="a", base_url="http://mine:1", source=source, detached=timezone.now()
+    )
+
+    assert apply([FULL]) == [
+        "provider a: edited in the admin, so the YAML file no longer changes it"
+    ]
+    assert apply([]) == []
+    assert held().base_url == "http://mine:1/v1"
+
+
+def test_a_row_made_in_the_admin_is_left_alone():
+    Provider.objects.create(name="a", base_url="http://mine:1")
+
+    assert apply([replace(FULL, source="env")]) == [
+        "provider a: made in the admin, so the environment does not change it"
+    ]
+    assert apply([]) == []
+    assert held().base_url == "http://mine:1/v1"
+
+
+@pytest.mark.parametrize("sealed_by", ["another row", "nobody"])
+def test_a_key_that_does_not_open_is_sealed_anew(sealed_by):
+    apply([FULL, replace(FULL, name="b")])
+    lost = {"another row": held("b").sealed_api_key, "nobody": "AAAA" * 16}[sealed_by]
+    Provider.objects.filter(name="a").update(sealed_api_key=lost)
+
+    assert apply([FULL, replace(FULL, name="b")]) == [
+        "provider a: api_key changed with the YAML file"
+    ]
+    assert held().api_key == "upstream-secret"
+
+
+def test_what_the_model_refuses_is_told_for_every_provider():
+    long = "http://h/" + "x" * 500
+
+    with pytest.raises(SeedError) as refusal:
+        apply([replace(FULL, base_url=long), Wanted("b", "env", models=("x", " y"))])
+
+    first, second = str(refusal.value).splitlines()
+    assert first.startswith("provider a, from the YAML file: base_url: Ensure this value has")
+    assert second.startswith("provider b, from the environment: model_ids: A list of model ids")
+    assert not Provider.objects.exists()
+
+
+def test_no_sentence_and_no_history_holds_a_key():
+    said = [*apply([FULL]), *apply([replace(FULL, api_key="another-secret")]), *apply([])]
+
+    history = "".join(str(entry.changes) for entry in LogEntry.objects.all())
+    assert "secret" not in "".join(said)
+    assert LogEntry.objects.count() == 3
+    assert "-secret" not in history
