@@ -32,13 +32,17 @@ def error_body(message: str, kind: str, code: str) -> bytes:
     )
 
 
-def refusal(status: int, message: str) -> bytes:
+def refusal(status: int, message: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
     """A whole answer to a request that never became one, after which the connection is closed."""
-    body = error_body(message, "invalid_request_error", "bad_request")
+    kind, code = ("invalid_request_error", "bad_request")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind, code = ("server_error", "internal_error")
+    body = error_body(message, kind, code)
     headers = (
         JSON,
         (b"content-length", b"%d" % len(body)),
         (b"server", SERVER),
         (b"connection", b"close"),
+        *extra,
     )
     return answer_head(status, headers) + body

@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
-from daphne.http_protocol import WebRequest
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.web.http import (
     HTTPChannel,
@@ -23,7 +21,8 @@ from zope.interface import implementer
 
 from aurora_site.server.answers import refusal
 from aurora_site.server.exchange import Exchange, Waiters
-from aurora_site.server.head import BadHead, Head, parse_head
+from aurora_site.server.head import BadHead, parse_head
+from aurora_site.server.websockets import upgrade
 
 MAX_HEAD_BYTES = 64 * 1024
 PIPELINED_BYTES = 16 * 1024
@@ -77,24 +76,26 @@ class Connection(HTTPChannel):
         # One empty line before a request line is forgiven (RFC 9112 section 2.2).
         begin = 2 if arrived.startswith(b"\r\n") else 0
         end = arrived.find(b"\r\n\r\n", max(searched, begin))
-        if max(end, 0 if end >= 0 else len(arrived)) > MAX_HEAD_BYTES:
-            self._refuse(431, f"The head is over {MAX_HEAD_BYTES} bytes")
+        if (end if end >= 0 else len(arrived)) > MAX_HEAD_BYTES:
+            self.refuse(431, f"The head is over {MAX_HEAD_BYTES} bytes")
         elif end >= 0:
             block, rest = bytes(arrived[begin:end]), bytes(arrived[end + 4 :])
             arrived.clear()
             self._begin(block, rest)
         elif len(arrived) > begin and not 0x20 < arrived[begin] < 0x7F:
-            self._refuse(400, "This is not HTTP")
+            self.refuse(400, "This is not HTTP")
 
     def _begin(self, block: bytes, rest: bytes) -> None:
         try:
             head = parse_head(block)
         except BadHead as bad:
-            self._refuse(bad.status, bad.message)
+            self.refuse(bad.status, bad.message)
             return
         self._await_nothing()
         if head.websocket and head.body_bytes == 0:
-            self._upgrade(block, head, rest)
+            self.server.connections_open.discard(self)
+            self.transport.unregisterProducer()
+            upgrade(self, block, head, rest)
             return
         self._exchange = exchange = Exchange(self, head)
         if head.body_bytes == 0:
@@ -214,6 +215,9 @@ class Connection(HTTPChannel):
             self._next()
 
     def _next(self) -> None:
+        if self.server.stopping:
+            self.close()
+            return
         self._take = self._take_head
         pipelined = bytes(self._arrived)
         self._arrived.clear()
@@ -223,7 +227,7 @@ class Connection(HTTPChannel):
         else:
             self._await_deadline(self.server.keep_alive_seconds, self.close)
 
-    def _refuse(self, status: int, message: str) -> None:
+    def refuse(self, status: int, message: str) -> None:
         fields = self._fields(status=status, reason=message)
         logger.info("Refused a request: %s", message, extra=fields)
         self.push(refusal(status, message))
@@ -239,11 +243,11 @@ class Connection(HTTPChannel):
             logger.info("Broke off an answer: %s", message, extra=self._fields(reason=message))
             self.abort()
         else:
-            self._refuse(400, message)
+            self.refuse(400, message)
 
     def _head_is_late(self) -> None:
         if self._arrived:
-            self._refuse(408, "The request's head took too long")
+            self.refuse(408, "The request's head took too long")
         else:
             self.close()
 
@@ -315,28 +319,3 @@ class Connection(HTTPChannel):
 
     def _fields(self, **more: Any) -> dict[str, Any]:
         return {"fields": {"client": self.client[0], **more}}
-
-    # WebSockets take Daphne's own path.
-
-    def _upgrade(self, block: bytes, head: Head, rest: bytes) -> None:
-        self.server.connections_open.discard(self)
-        self.transport.unregisterProducer()
-        transport = self.transport
-        request = Upgrade(self)
-        request.method, target, request.clientproto = block.split(b"\r\n", 1)[0].split(b" ")
-        request.path = head.raw_path
-        request.uri = head.raw_path + (b"?" + head.query_string if b"?" in target else b"")
-        request.content = BytesIO()
-        for name, value in head.headers:
-            request.requestHeaders.addRawHeader(name, value)
-        request.process()
-        if rest and transport.protocol is not self:
-            transport.protocol.dataReceived(rest)
-
-
-class Upgrade(WebRequest):
-    """The request that Daphne makes a WebSocket of; its refusals are JSON too."""
-
-    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
-        self.server.protocol_disconnected(self)
-        self.channel._refuse(status, body)

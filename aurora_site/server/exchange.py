@@ -71,6 +71,7 @@ class Exchange:
         self._status: int | None = None
         self._headers: Iterable[tuple[bytes, bytes]] = ()
         self._head_written = False
+        self._told = False
         self._chunked = False
         self._left_bytes: int | None = None  # of the declared Content-Length
         self.body_complete = False
@@ -126,7 +127,7 @@ class Exchange:
         }
 
     async def receive(self) -> dict[str, Any]:
-        while not (self.gone or self.done):
+        while not (self.gone or self._told):
             if self._chunks:
                 return self._next_chunk()
             if self.body_complete and not self._body_given:
@@ -154,8 +155,11 @@ class Exchange:
             return
         if message["type"] == "http.response.body":
             self._send_body(message.get("body", b""), message.get("more_body", False))
-            if self._connection.blocked:
-                await self._connection.until_drained()
+            try:
+                if self._connection.blocked:
+                    await self._connection.until_drained()
+            finally:
+                self._tell_done()
         elif message["type"] == "http.response.start":
             self._send_start(message["status"], message.get("headers", ()))
             # Alone it leaves in the loop's next round; with a body sent at once, in one write.
@@ -243,8 +247,13 @@ class Exchange:
     def _finish(self) -> None:
         self.done = True
         self._chunks.clear()
-        self._news.wake()
         self._connection.exchange_done(self)
+
+    def _tell_done(self) -> None:
+        """Only now: until the last `send` returns, a disconnect means that the client has left."""
+        if self.done:
+            self._told = True
+            self._news.wake()
 
     # How the application's call ends.
 
@@ -276,3 +285,4 @@ class Exchange:
             return
         self._send_start(status, (JSON,))
         self._send_body(error_body(message, "server_error", code), more=False)
+        self._tell_done()

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import daphne.server  # it installs the reactor
 from daphne.http_protocol import HTTPFactory
-from daphne.ws_protocol import WebSocketFactory
 from twisted.internet import reactor as _reactor
 from twisted.logger import (
     FilteringLogObserver,
@@ -24,6 +23,7 @@ from twisted.logger import (
 
 from aurora_site.server.connection import Connection
 from aurora_site.server.hangups import Hangups
+from aurora_site.server.websockets import websocket_factory
 
 reactor: Any = _reactor
 
@@ -109,7 +109,7 @@ class Server(daphne.server.Server):
         """Listen, on a reactor that runs or will; to be called in its thread."""
         asyncio.set_event_loop(self.loop)
         send_twisted_errors_to_logging()
-        self.ws_factory = self._websocket_factory()
+        self.ws_factory = websocket_factory(self)
         self._listener = reactor.listenTCP(
             self.port, ConnectionFactory(self), backlog=BACKLOG, interface=self.host
         )
@@ -118,7 +118,7 @@ class Server(daphne.server.Server):
         reactor.callLater(2, self.timeout_checker)
         self._sweep()
         address = self._listener.getHost()
-        logger.info("Listening on %s:%d", address.host, address.port)
+        logger.debug("Listening on %s:%d", address.host, address.port)
         if self.on_listening is not None:
             self.on_listening(address.host, address.port)
 
@@ -126,25 +126,14 @@ class Server(daphne.server.Server):
         """Begin to stop; returns at once. May be called from any thread."""
         self.loop.call_soon_threadsafe(self._begin_to_stop)
 
-    def _websocket_factory(self) -> Any:
-        factory = WebSocketFactory(self, server=self.server_name)
-        factory.setProtocolOptions(
-            autoPingTimeout=self.ping_timeout,
-            allowNullOrigin=True,
-            openHandshakeTimeout=self.websocket_handshake_timeout,
-            maxMessagePayloadSize=self.websocket_max_message_size,
-            maxFramePayloadSize=self.websocket_max_frame_size,
-        )
-        return factory
-
     def _sweep(self) -> None:
         if self.stopped.is_set():
             return
+        shortest = min(self.client_stall_seconds / 4, self.head_seconds, self.keep_alive_seconds)
+        self.loop.call_later(min(SWEEP_SECONDS, shortest / 4), self._sweep)
         now = self.loop.time()
         for connection in list(self.connections_open):
             connection.expire(now)
-        shortest = min(self.client_stall_seconds / 4, self.head_seconds, self.keep_alive_seconds)
-        self.loop.call_later(min(SWEEP_SECONDS, shortest / 4), self._sweep)
 
     def application_checker(self) -> None:
         if not self.stopped.is_set():

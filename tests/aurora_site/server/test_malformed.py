@@ -1,0 +1,116 @@
+"""What is refused before, or instead of, the application's answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+
+from tests.aurora_site.server.apps import (
+    POST,
+    Told,
+    echo,
+    read_body,
+    waits_for_disconnect,
+)
+from tests.aurora_site.server.client import Client
+
+HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
+MALFORMED = {
+    "no request line": b"NONSENSE\r\n\r\n",
+    "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+    "an unknown version": b"GET / HTTP/2.0\r\n\r\n",
+    "two spaces": b"GET  / HTTP/1.1\r\n\r\n",
+    "a target in UTF-8": "GET /ü HTTP/1.1\r\n\r\n".encode(),
+    "a target without slash": b"GET v1/models HTTP/1.1\r\n\r\n",
+    "a host as target": b"CONNECT a.example:443 HTTP/1.1\r\n\r\n",
+    "two empty lines": b"\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    "no colon": HEAD + b"Nonsense\r\n\r\n",
+    "an empty name": HEAD + b": 1\r\n\r\n",
+    "a space in a name": HEAD + b"X One: 1\r\n\r\n",
+    "a space before the colon": HEAD + b"Content-Length : 1\r\n\r\n",
+    "a folded header": HEAD + b"X-One: 1\r\n 2\r\n\r\n",
+    "a bare line feed": HEAD + b"X-One: 1\nX-Two: 2\r\n\r\n",
+    "a bare carriage return": HEAD + b"X-One: 1\rX-Two: 2\r\n\r\n",
+    "NUL in a value": HEAD + b"X-One: \x00\r\n\r\n",
+    "a vertical tab in a value": HEAD + b"X-One: a\x0bb\r\n\r\n",
+    "Content-Length in words": POST + b"Content-Length: ten\r\n\r\n",
+    "Content-Length below zero": POST + b"Content-Length: -1\r\n\r\n",
+    "Content-Length with a sign": POST + b"Content-Length: +1\r\n\r\n",
+    "Content-Length without end": POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "Content-Length twice": POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    "both lengths": POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "an unknown coding": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+    "chunked twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "chunked in HTTP/1.0": b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a bad chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "a chunk too long": POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabcdef\r\n",
+    "a chunk line without end": POST + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * 3000,
+}
+
+
+@pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_input_is_a_400_in_the_one_shape(serve, raw, caplog):
+    calls = []
+
+    async def app(scope, receive, send):
+        calls.append(scope)
+        await echo(scope, receive, send)
+
+    with Client(serve(app)) as client, caplog.at_level(logging.INFO, "aurora.server"):
+        refused = client.send(raw).answer()
+        assert refused.status == 400
+        assert refused.error["type"] == "invalid_request_error"
+        assert refused.error["code"] == "bad_request"
+        assert refused.headers["connection"] == "close"
+        assert refused.headers["server"] == "aurora"
+        assert client.closed()
+    assert refused.error["message"] in caplog.text
+    assert len(calls) == (b"chunk" in raw and b"\r\n\r\n" in raw.removesuffix(b"\r\n\r\n"))
+
+
+def test_a_malformed_chunk_is_a_disconnect_for_the_application(serve):
+    left = Told()
+    with Client(serve(waits_for_disconnect(left))) as client:
+        client.send(POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        time.sleep(0.05)
+        client.send(b"zzz\r\n")
+        left.get()
+        assert client.answer().error["code"] == "bad_request"
+
+
+def test_a_malformed_chunk_within_an_answer_cuts_it(serve):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        with pytest.raises(ConnectionAbortedError):
+            await read_body(receive)
+
+    with Client(serve(app)) as client:
+        client.send(POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        client._until(b"abc\r\n")
+        client.send(b"zzz\r\n")
+        assert client.closed()
+
+
+HUGE_HEADS = {
+    "one header": HEAD + b"X-One: " + b"a" * 70_000 + b"\r\n\r\n",
+    "one header without end": HEAD + b"X-One: " + b"a" * 200_000,
+    "the target": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    "201 headers": HEAD + b"X-One: 1\r\n" * 200 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", HUGE_HEADS.values(), ids=HUGE_HEADS.keys())
+def test_a_head_that_is_too_large_is_a_431(serve, raw):
+    with Client(serve(echo)) as client:
+        refused = client.send(raw).answer()
+        assert (refused.status, refused.error["code"]) == (431, "bad_request")
+        assert client.closed()
+
+
+def test_200_headers_of_60_kib_in_all_are_taken(serve):
+    raw = b"GET / HTTP/1.1\r\n" + b"X-One: %b\r\n" % (b"a" * 290) * 200 + b"\r\n"
+    with Client(serve(echo)) as client:
+        assert client.send(raw).answer().status == 200

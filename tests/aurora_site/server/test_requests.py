@@ -1,0 +1,185 @@
+"""What of a request reaches the application, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+
+import pytest
+
+from tests.aurora_site.server.apps import (
+    GET,
+    MIB,
+    POST,
+    Told,
+    answer,
+    echo,
+    read_body,
+    say_the_target,
+    send_until_stuck,
+)
+from tests.aurora_site.server.client import Client
+
+
+def test_an_application_starts_before_the_body_has_arrived(serve):
+    started = Told()
+
+    async def app(scope, receive, send):
+        started(scope)
+        await echo(scope, receive, send)
+
+    with Client(serve(app)) as client:
+        client.send(POST + b"Content-Length: 5\r\n\r\n")
+        started.get()
+        assert client.send(b"hello").answer().body == b"hello"
+
+
+def test_the_scope_holds_what_was_sent(serve):
+    seen = Told()
+
+    async def app(scope, receive, send):
+        seen(scope)
+        await answer(send)
+
+    url = serve(app)
+    with Client(url) as client:
+        client.send(
+            b"PUT /a%20b/%C3%BC?x=%201&y HTTP/1.1\r\nHost: a\r\nX-One:  1 \r\nX-One: 2\r\n"
+            b"X_Forged: 1\r\nContent_Length: 3\r\n\r\n"
+        )
+        assert client.answer().status == 200
+        scope = seen.get()
+        assert scope == {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "PUT",
+            "path": "/a b/ü",
+            "raw_path": b"/a%20b/%C3%BC",
+            "query_string": b"x=%201&y",
+            "root_path": "",
+            "scheme": "http",
+            "headers": [(b"host", b"a"), (b"x-one", b"1"), (b"x-one", b"2")],
+            "client": client.socket.getsockname(),
+            "server": client.socket.getpeername(),
+        }
+
+
+def test_a_target_with_scheme_and_host_is_taken_by_its_path(serve):
+    with Client(serve(say_the_target)) as client:
+        client.send(b"GET http://a.example/v1/models?x=1 HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        assert client.answer().body == b"/v1/models"
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 10_000])
+def test_chunked_uploads_arrive_whole_however_they_are_cut(serve, piece_bytes):
+    raw = (
+        POST + b"Transfer-Encoding: Chunked\r\n\r\n"
+        b"5;ext=1\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\nTrailer: x\r\n\r\n"
+    )
+    with Client(serve(echo)) as client:
+        for at in range(0, len(raw), piece_bytes):
+            client.send(raw[at : at + piece_bytes])
+        assert client.answer().body == b"hello world"
+        assert client.send(GET).answer().status == 200
+
+
+def test_a_large_upload_arrives_whole(serve):
+    body = os.urandom(3 * MIB)
+    with Client(serve(echo)) as client:
+        client.send(POST + b"Content-Length: %d\r\n\r\n" % len(body))
+        client.send(body)
+        assert client.answer().body == body
+
+
+def test_an_upload_that_the_application_does_not_read_is_held_back(serve):
+    go_on, got = threading.Event(), Told()
+
+    async def app(scope, receive, send):
+        while not go_on.is_set():  # noqa: ASYNC110 - set from the test's thread
+            await asyncio.sleep(0.01)
+        got(len(await read_body(receive)))
+        await answer(send)
+
+    with Client(serve(app)) as client:
+        client.send(POST + b"Content-Length: %d\r\n\r\n" % (64 * MIB))
+        taken = send_until_stuck(client.socket, 64 * MIB)
+        assert taken < 16 * MIB  # the rest is the kernel's, not the server's
+        go_on.set()
+        client.send(bytes(64 * MIB - taken))
+        assert got.get(20) == 64 * MIB
+        assert client.answer().status == 200
+
+
+def test_the_100_comes_when_the_application_asks_for_the_body(serve):
+    asked, may_ask = Told(), threading.Event()
+
+    async def app(scope, receive, send):
+        asked(None)
+        while not may_ask.is_set():  # noqa: ASYNC110 - set from the test's thread
+            await asyncio.sleep(0.01)
+        await echo(scope, receive, send)
+
+    with Client(serve(app)) as client:
+        client.send(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        asked.get()
+        client.socket.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.socket.recv(1)
+        client.socket.settimeout(5)
+        may_ask.set()
+        assert client.answer().status == 100
+        assert client.send(b"hi").answer().body == b"hi"
+
+
+def test_a_refusal_comes_instead_of_the_100(serve):
+    async def app(scope, receive, send):
+        await answer(send, 413, b"too large")
+
+    with Client(serve(app)) as client:
+        client.send(POST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+        assert client.answer().status == 413
+        assert client.closed()
+
+
+def test_a_websocket_takes_daphnes_own_path(serve):
+    seen = Told()
+
+    async def app(scope, receive, send):
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        seen((scope["type"], scope["path"], scope["query_string"], await receive()))
+        await send({"type": "websocket.send", "text": "yes"})
+        await send({"type": "websocket.close"})
+
+    with Client(serve(app)) as client:
+        client.send(
+            b"GET /ws?a=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert b" 101 " in client._until(b"\r\n\r\n")
+        client.send(b"\x81\x82\x00\x00\x00\x00hi")
+        message = {"type": "websocket.receive", "text": "hi"}
+        assert seen.get() == ("websocket", "/ws", b"a=1", message)
+        assert client._exactly(5) == b"\x81\x03yes"
+
+
+UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [(b"Sec-WebSocket-Version: 13\r\n", 400), (b"Sec-WebSocket-Version: 13\r\n" + KEY, 403)],
+    ids=["a handshake without key", "a handshake that the application rejects"],
+)
+def test_a_refused_websocket_is_told_in_the_one_shape(serve, headers, status):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.close"})
+
+    with Client(serve(app)) as client:
+        refused = client.send(UPGRADE + headers + b"\r\n").answer()
+        assert (refused.status, refused.error["code"]) == (status, "bad_request")
+        assert client.closed()

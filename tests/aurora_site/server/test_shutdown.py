@@ -1,0 +1,150 @@
+"""How a server ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.aurora_site.server.apps import (
+    GET,
+    Told,
+    answer,
+)
+from tests.aurora_site.server.client import Client
+
+
+def test_stopping_lets_running_calls_finish_and_closes_idle_connections(serve, server_thread):
+    started = Told()
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/slow":
+            started(None)
+            await asyncio.sleep(0.3)
+        await answer(send)
+
+    url = serve(app, drain_seconds=5)
+    with Client(url) as busy, Client(url) as idle, Client(url) as silent:
+        assert idle.send(GET).answer().status == 200
+        busy.send(b"GET /slow HTTP/1.1\r\n\r\n")
+        started.get()
+        server_thread.servers[url].stop()
+        assert idle.seconds_until_closed() < 0.2  # while the other is still busy
+        assert silent.closed()
+        last = busy.answer()
+        assert (last.status, last.headers["connection"]) == (200, "close")
+        with pytest.raises(ConnectionRefusedError):
+            Client(url)
+
+
+def test_a_connection_whose_answer_was_on_its_way_is_closed_after_it(serve, server_thread):
+    streaming, may_end = Told(), threading.Event()
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            streaming(None)
+            while not may_end.is_set():  # noqa: ASYNC110 - set from the test's thread
+                await asyncio.sleep(0.01)
+        else:
+            await asyncio.sleep(1)
+        await send({"type": "http.response.body", "body": b"b"})
+
+    url = serve(app, drain_seconds=5)
+    with Client(url) as client, Client(url) as slow:
+        slow.send(GET)
+        client.send(b"GET /stream HTTP/1.1\r\n\r\n")
+        streaming.get()
+        server_thread.servers[url].stop()
+        may_end.set()
+        assert client.answer().body == b"ab"
+        assert client.seconds_until_closed() < 0.5
+        assert slow.answer().body == b"b"
+
+
+def test_stopping_cancels_what_does_not_finish(serve, server_thread):
+    started, cancelled = Told(), Told()
+
+    async def app(scope, receive, send):
+        started(None)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled(None)
+            raise
+
+    url = serve(app, drain_seconds=0.1)
+    with Client(url) as client:
+        client.send(GET)
+        started.get()
+        server_thread.servers[url].stop()
+        cancelled.get(2)
+        assert client.answer().error["code"] == "stopping"
+
+
+PROGRAM = """
+import asyncio, sys
+from aurora_site.server import Server
+
+async def app(scope, receive, send):
+    print("called", flush=True)
+    await asyncio.sleep(float(sys.argv[1]))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+
+Server(app, on_listening=lambda host, port: print(port, flush=True)).run()
+print("ended", flush=True)
+"""
+
+
+def line_of(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.fixture
+def program():
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(seconds: str) -> tuple[subprocess.Popen[bytes], str]:
+        command = [sys.executable, "-W", "error", "-c", PROGRAM, seconds]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        running.append(process)
+        return process, f"http://127.0.0.1:{int(line_of(process))}"
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_after_the_running_call(program, number):
+    process, url = program("0.4")
+    with Client(url) as client, Client(url) as idle:
+        client.send(GET)
+        line_of(process)
+        process.send_signal(number)
+        assert idle.closed()
+        assert client.answer().body == b"done"
+        assert process.communicate(timeout=5) == (b"ended\n", b"")
+        assert process.returncode == 0
+
+
+def test_a_second_signal_ends_it_at_once(program):
+    process, url = program("60")
+    with Client(url) as client:
+        client.send(GET)
+        line_of(process)
+        process.terminate()
+        time.sleep(0.2)
+        process.terminate()
+        began = time.monotonic()
+        assert process.wait(5) == 0
+        assert time.monotonic() - began < 2
