@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 
@@ -33,7 +34,7 @@ BEHIND_TLS = PUBLIC_URL.startswith("https://")
 
 DEBUG = False
 SECRET_KEY, *SECRET_KEY_FALLBACKS = KEYRING.derived_texts("django")
-ALLOWED_HOSTS = [PUBLIC_URL.split("://")[1].rsplit(":", 1)[0]] if PUBLIC_URL else ["*"]
+ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or ""] if PUBLIC_URL else ["*"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
@@ -63,8 +64,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "auditlog.middleware.AuditlogMiddleware",
+    "providers.admin.actor.ActorMiddleware",
 ]
+LOGIN_REDIRECT_URL = "admin:index"
 ROOT_URLCONF = "aurora_site.urls"
 ASGI_APPLICATION = "aurora_site.asgi.application"
 TEMPLATES = [
@@ -123,6 +125,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
     },
 }  # fmt: skip
+
+AUDITLOG_CID_HEADER = None  # a client's header is no part of the history
 
 # How `providers` reaches the network: the gateway's one door (see docs/architecture.md).
 AURORA_FETCH = "gateway.upstream.fetch"

@@ -1,0 +1,154 @@
+"""The history: who changed what, with the values before and after. Nobody edits it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auditlog.models import LogEntry
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import PAGE_VAR
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from providers.admin import changes
+
+PER_PAGE = 50
+ACTIONS = {
+    LogEntry.Action.CREATE: "added",
+    LogEntry.Action.UPDATE: "changed",
+    LogEntry.Action.DELETE: "deleted",
+    LogEntry.Action.ACCESS: "seen",
+}
+
+admin.site.unregister(LogEntry)
+
+
+def actor(entry: LogEntry) -> str:
+    """Who did it; "Aurora" for what a start-up, not a person, has done."""
+    return str(entry.actor or entry.actor_email or "Aurora")
+
+
+def changes_table(entry: LogEntry) -> SafeString:
+    return render_to_string("admin/history/changes.html", {"changes": changes.of(entry)})
+
+
+class KindFilter(admin.SimpleListFilter):
+    title, parameter_name = "kind", "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("provider", "provider"), ("apikey", "API key")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(content_type__model=self.value()) if self.value() else queryset
+
+
+@admin.register(LogEntry)
+class HistoryAdmin(ModelAdmin):
+    """Every entry. An entry's own page shows the values before and after."""
+
+    list_display = ("when", "who", "what", "kind", "name", "fields_changed")
+    list_display_links = ("when",)
+    list_filter = ("action", KindFilter, ("actor", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("content_type", "actor")
+    search_fields = ("object_repr", "actor__username")
+    date_hierarchy = "timestamp"
+    list_per_page = PER_PAGE
+    fields = ("when", "who", "what", "kind", "subject", "before_and_after")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "History", **(extra_context or {})})
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {"title": "A change in the history", **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    @display(description="When (UTC)", ordering="timestamp")
+    def when(self, entry: LogEntry) -> str:
+        return f"{entry.timestamp:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="Who")
+    def who(self, entry: LogEntry) -> str:
+        return actor(entry)
+
+    @display(description="What", label={"added": "success", "changed": "info", "deleted": "danger"})
+    def what(self, entry: LogEntry) -> str:
+        return ACTIONS[entry.action]
+
+    @display(description="Kind")
+    def kind(self, entry: LogEntry) -> str:
+        return str(entry.content_type.name)
+
+    @display(description="Name")
+    def name(self, entry: LogEntry) -> str:
+        return str(entry.object_repr)
+
+    @display(description="Name")
+    def subject(self, entry: LogEntry) -> SafeString | str:
+        kind = entry.content_type
+        if entry.action == LogEntry.Action.DELETE or kind.app_label != "providers":
+            return str(entry.object_repr)
+        link = reverse(f"admin:providers_{kind.model}_change", args=[entry.object_pk])
+        return format_html('<a class="text-primary-600" href="{}">{}</a>', link, entry.object_repr)
+
+    @display(description="Fields", empty_value="")
+    def fields_changed(self, entry: LogEntry) -> str:
+        return changes.summary(entry)
+
+    @display(description="Changes")
+    def before_and_after(self, entry: LogEntry) -> SafeString:
+        return changes_table(entry)
+
+
+class ObjectHistory(ModelAdmin):
+    """An admin whose History button leads to the entries of its object."""
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        found: Model | None = self.get_object(request, unquote(object_id))
+        if not self.has_view_or_change_permission(request, found):
+            raise PermissionDenied
+        if found is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        entries = LogEntry.objects.get_for_object(found).select_related("actor", "content_type")
+        page = self.get_paginator(request, entries, PER_PAGE).get_page(request.GET.get(PAGE_VAR, 1))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"History: {found}",
+            "opts": self.opts,
+            "original": found,
+            "page": page,
+            "page_var": PAGE_VAR,
+            "entries": [
+                (entry, actor(entry), ACTIONS[entry.action], changes.of(entry)) for entry in page
+            ],
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/history/of_object.html", context)

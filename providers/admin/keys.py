@@ -1,0 +1,255 @@
+"""API keys: the list, and the pages that issue, rotate and revoke one.
+
+A secret is on one page only, the answer to the POST that made it: it is in no session, message
+or redirect, and no cache may keep it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_http_methods
+from unfold.decorators import display
+
+from providers.admin.forms import ApiKeyForm, IssueForm, RotateForm
+from providers.admin.history import ObjectHistory
+from providers.models import ApiKey
+
+STATES = {
+    "active": "success",
+    "rotated": "info",
+    "expired": "warning",
+    "retired": "default",
+    "revoked": "danger",
+}
+
+
+class StateFilter(admin.SimpleListFilter):
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("usable", "usable"), *((state, state) for state in STATES)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        conditions = _conditions()
+        value = self.value()
+        return queryset.filter(conditions[value]) if value in conditions else queryset
+
+
+def _conditions() -> dict[str | None, Q]:
+    """The states of ApiKey.state as conditions on rows."""
+    expired = Q(expires__lte=timezone.now())
+    usable = Q(revoked=None, retired=None) & ~expired
+    return {
+        "usable": usable,
+        "active": usable & Q(successor=None),
+        "rotated": usable & ~Q(successor=None),
+        "expired": Q(revoked=None, retired=None) & expired,
+        "retired": Q(revoked=None) & ~Q(retired=None),
+        "revoked": ~Q(revoked=None),
+    }
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ObjectHistory):
+    form = ApiKeyForm
+    list_display = (
+        "name",
+        "ending",
+        "kind",
+        "state",
+        "made",
+        "ends",
+        "used",
+        "source",
+    )
+    list_filter = (StateFilter, "source")
+    list_per_page = 50
+    list_fullwidth = True
+    search_fields = ("name", "hint")
+    actions = None
+    fields = ("name", "expires")
+    change_form_outer_before_template = "admin/providers/apikey/status.html"
+
+    @display(description="State", label=STATES)
+    def state(self, key: ApiKey) -> str:
+        return key.state
+
+    @display(description="Ends in")
+    def ending(self, key: ApiKey) -> SafeString:
+        return format_html('<code class="whitespace-nowrap">{}</code>', key.hint)
+
+    @display(description="Created", ordering="created")
+    def made(self, key: ApiKey) -> SafeString:
+        return _moment(key.created)
+
+    @display(description="Expires", ordering="expires", empty_value="never")
+    def ends(self, key: ApiKey) -> SafeString | None:
+        return _moment(key.expires) if key.expires else None
+
+    @display(description="Last used", ordering="last_used", empty_value="never")
+    def used(self, key: ApiKey) -> SafeString | None:
+        return _moment(key.last_used) if key.last_used else None
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """What is over stays as it was."""
+        return super().has_change_permission(request, obj) and (obj is None or obj.usable)
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Never: a revoked key is a tombstone, which keeps its secret from coming back."""
+        return False
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        found: ApiKey | None = context.get("original")
+        context["show_save_and_add_another"] = False
+        if found:
+            key = ApiKey.objects.select_related("successor").get(pk=found.pk)
+            may_change = self.has_change_permission(request, key)
+            context["status"] = {
+                "key": key,
+                "colour": STATES[key.state],
+                "rotate_url": _url("rotate", key.pk) if self._may_rotate(request, key) else "",
+                "revoke_url": _url("revoke", key.pk) if may_change else "",
+                "successor_url": _url("change", key.successor_id) if key.successor_id else "",
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_urls(self) -> list[URLPattern]:
+        def served(route: str, view: Any, name: str) -> URLPattern:
+            guarded = require_http_methods(["GET", "POST"])(csrf_protect(view))
+            return path(route, self.admin_site.admin_view(guarded), name=f"providers_apikey_{name}")
+
+        return [
+            served("add/", self.issue_view, "add"),
+            served("<uuid:object_id>/rotate/", self.rotate_view, "rotate"),
+            served("<uuid:object_id>/revoke/", self.revoke_view, "revoke"),
+            *super().get_urls(),
+        ]
+
+    @transaction.atomic
+    def issue_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return self._page(request, "issue", form=IssueForm(initial={"id": uuid4()}))
+        form = IssueForm(request.POST)
+        if not form.is_valid():
+            return self._page(request, "issue", form=form)
+        held = ApiKey.objects.filter(pk=form.cleaned_data["id"]).first()
+        if held:
+            text = f"{held} was issued already. Its secret cannot be shown again."
+            self.message_user(request, text, messages.WARNING)
+            return HttpResponseRedirect(_url("change", held.pk))
+        key, secret = ApiKey.objects.issue(**form.cleaned_data)
+        self.log_addition(request, key, "Issued.")
+        return self._shown_once(request, key, secret)
+
+    @transaction.atomic
+    def rotate_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        key = get_object_or_404(ApiKey, pk=object_id)
+        if not self._may_rotate(request, key):
+            return self._refused(request, key, "rotated")
+        form = RotateForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            return self._page(request, "rotate", key=key, form=form)
+        try:
+            successor, secret = key.rotate(form.cleaned_data["overlap"])
+        except ValidationError as error:
+            self.message_user(request, error.messages[0], messages.ERROR)
+            return HttpResponseRedirect(_url("change", key.pk))
+        self.log_change(request, key, "Rotated.")
+        return self._shown_once(request, successor, secret, predecessor=key)
+
+    @transaction.atomic
+    def revoke_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        key = get_object_or_404(ApiKey, pk=object_id)
+        if not self.has_change_permission(request, key):
+            return self._refused(request, key, "revoked")
+        if request.method != "POST":
+            return self._page(request, "revoke", key=key)
+        key.revoke()
+        self.log_change(request, key, "Revoked.")
+        self.message_user(request, f"{key} is revoked.", messages.SUCCESS)
+        return HttpResponseRedirect(_url("change", key.pk))
+
+    def _may_rotate(self, request: HttpRequest, key: ApiKey) -> bool:
+        return (
+            key.state == "active"
+            and self.has_change_permission(request, key)
+            and self.has_add_permission(request)
+        )
+
+    def _refused(self, request: HttpRequest, key: ApiKey, what: str) -> HttpResponse:
+        """Back to the key where its state forbids it; 403 where the user may not."""
+        if not super().has_change_permission(request, key) or key.state == "active":
+            raise PermissionDenied
+        text = f"{key} is {key.state}: it cannot be {what}."
+        self.message_user(request, text, messages.ERROR)
+        return HttpResponseRedirect(_url("change", key.pk))
+
+    def _shown_once(
+        self, request: HttpRequest, key: ApiKey, secret: str, predecessor: ApiKey | None = None
+    ) -> HttpResponse:
+        """The page with the secret. It answers the POST itself, so the secret is kept nowhere."""
+        context: dict[str, Any] = {
+            "key": key,
+            "secret": secret,
+            "predecessor": predecessor,
+            "key_url": _url("change", key.pk),
+            "models_url": request.build_absolute_uri("/v1/models"),
+        }
+        answer = self._page(request, "secret", **context)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    def _page(
+        self,
+        request: HttpRequest,
+        name: str,
+        *,
+        key: ApiKey | None = None,
+        form: Form | None = None,
+        **context: Any,
+    ) -> TemplateResponse:
+        titles = {
+            "issue": "Add API key",
+            "rotate": f"Rotate {key}",
+            "revoke": f"Revoke {key}",
+            "secret": f"The new key: {key}",
+        }
+        back = _url("change", key.pk) if key else reverse("admin:providers_apikey_changelist")
+        context |= {
+            **self.admin_site.each_context(request),
+            "title": titles[name],
+            "opts": self.opts,
+            "original": key,
+            "key": key,
+            "form": form,
+            "back_url": back,
+        }
+        return TemplateResponse(request, f"admin/providers/apikey/{name}.html", context)
+
+
+def _moment(when: datetime) -> SafeString:
+    return format_html('<span class="whitespace-nowrap">{}</span>', f"{when:%Y-%m-%d %H:%M}")
+
+
+def _url(view: str, pk: UUID) -> str:
+    return reverse(f"admin:providers_apikey_{view}", args=[pk])

@@ -1,0 +1,294 @@
+"""Providers: the list with each server's health, and the form with its tests."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+from unfold.decorators import display
+
+from providers import discovery
+from providers.admin import health
+from providers.admin.forms import ProviderForm, stored_key
+from providers.admin.history import ObjectHistory
+from providers.models import Provider, Source
+
+MOST_ERROR_CHARACTERS = 80
+SAVED = (*ProviderForm.Meta.fields, "sealed_api_key")
+
+SERVER = (
+    "Server",
+    {"description": "Where the vLLM server answers, and what it asks for as a key."},
+)
+MODELS = (
+    "Models",
+    {
+        "fields": ("models_mode", "model_ids"),
+        "description": "Clients ask for a model as <i>provider name</i>/<i>model id</i>."
+        " With discover, its models are those the server says it serves.",
+    },
+)
+PASSTHROUGH = (
+    "Passthrough",
+    {
+        "fields": ("passthrough",),
+        "description": "What clients may call of the server's own paths, under /p/<i>provider"
+        " name</i>/, beside the OpenAI-compatible ones under /v1.",
+    },
+)
+LIMITS = (
+    "Time limits",
+    {
+        "fields": ("connect_seconds", "first_byte_seconds", "idle_seconds"),
+        "description": "In seconds. A call that exceeds one is answered 504.",
+    },
+)
+
+
+class HealthFilter(admin.SimpleListFilter):
+    title, parameter_name = "health", "health"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:
+        return health.CHOICES
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Provider]) -> QuerySet[Provider]:
+        known = {kind for kind, _ in health.CHOICES}
+        value = self.value()
+        return queryset.filter(health.matching(value)) if value in known else queryset
+
+
+@admin.register(Provider)
+class ProviderAdmin(ObjectHistory):
+    form = ProviderForm
+    list_display = ("name", "address", "health", "models", "last_error", "from_where")
+    list_filter = (HealthFilter, "source", "models_mode")
+    list_select_related = ("discovery",)
+    list_per_page = 50
+    list_fullwidth = True
+    search_fields = ("name", "base_url", "model_ids")
+    readonly_fields = ("connection",)
+    actions = ("enable", "disable")
+    change_form_outer_before_template = "admin/providers/provider/status.html"
+
+    @display(description="Base URL", ordering="base_url")
+    def address(self, provider: Provider) -> SafeString:
+        style = "display: inline-block; min-width: 11rem; overflow-wrap: anywhere"
+        return format_html('<span style="{}">{}</span>', style, provider.base_url)
+
+    @display(description="Health", ordering="discovery__error")
+    def health(self, provider: Provider) -> SafeString:
+        context = {"health": health.of(provider)}
+        return render_to_string("admin/providers/provider/health.html", context)
+
+    @display(description="Models")
+    def models(self, provider: Provider) -> int:
+        return len(health.models_of(provider))
+
+    @display(description="Last error", empty_value="")
+    def last_error(self, provider: Provider) -> SafeString | str:
+        context = {"text": health.error_of(provider), "most": MOST_ERROR_CHARACTERS}
+        return render_to_string("admin/providers/provider/error.html", context)
+
+    @display(description="From", ordering="source")
+    def from_where(self, provider: Provider) -> SafeString:
+        return render_to_string("admin/providers/provider/source.html", {"provider": provider})
+
+    @display(description="Connection")
+    def connection(self, provider: Provider) -> SafeString:
+        pk = None if provider._state.adding else provider.pk
+        url = _url("test", pk) if pk else reverse("admin:providers_provider_test_new")
+        return render_to_string("admin/providers/provider/connection.html", {"url": url})
+
+    @display(description="API key")
+    def new_api_key(self, provider: Provider) -> str:
+        """What those see who may not change the key."""
+        return "(set)" if provider.sealed_api_key else "(none)"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Provider | None = None) -> Any:
+        fields = ["name", "base_url", "new_api_key"]
+        may_edit = (
+            self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        )
+        if may_edit and obj and obj.sealed_api_key:
+            fields.append("remove_api_key")
+        if may_edit:
+            fields.append("connection")
+        title, options = SERVER
+        server = (title, {**options, "fields": [*fields, "enabled"]})
+        return (server, MODELS, PASSTHROUGH, LIMITS)
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        found: Provider | None = context.get("original")
+        if found:
+            # The form has put what was typed on `original`: the page's head tells what is stored.
+            stored = Provider.objects.select_related("discovery").get(pk=found.pk)
+            context["status"] = {
+                "provider": stored,
+                "health": health.of(stored),
+                "error": health.error_of(stored),
+                "models": health.models_of(stored),
+                "key_is_lost": bool(stored.sealed_api_key) and stored_key(stored) is None,
+                "refresh_url": _url("refresh", stored.pk),
+                "follow_url": _url("follow", stored.pk),
+                "may_edit": self.has_change_permission(request, stored),
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: Any) -> None:
+        """Save what has changed, and nothing otherwise: a row is detached by edits alone."""
+        if not change:
+            obj.save()
+            return
+        held = Provider.objects.get(pk=obj.pk)
+        if any(getattr(held, name) != getattr(obj, name) for name in SAVED):
+            self._save_edit(request, obj)
+
+    def _save_edit(self, request: HttpRequest, provider: Provider) -> None:
+        if provider.source != Source.ADMIN and not provider.detached:
+            provider.detached = timezone.now()
+            text = (
+                f"{provider.name} came from the {provider.get_source_display()}. After this edit it"
+                " no longer follows it; the button on its page makes it follow again."
+            )
+            self.message_user(request, text, messages.WARNING)
+        provider.save()
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Without what discovery found, which no operator thinks of as a thing to delete."""
+        _, _, lacking, protected = super().get_deleted_objects(objs, request)
+        names = [str(provider) for provider in objs]
+        return names, {self.opts.verbose_name_plural: len(names)}, lacking, protected
+
+    def delete_model(self, request: HttpRequest, obj: Provider) -> None:
+        self._warn_of_return(request, [obj])
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._warn_of_return(request, list(queryset))
+        super().delete_queryset(request, queryset)
+
+    def _warn_of_return(self, request: HttpRequest, providers: list[Provider]) -> None:
+        names = [provider.name for provider in providers if provider.source != Source.ADMIN]
+        if names:
+            text = (
+                f"{', '.join(names)}: still in the environment or YAML file, and so made again at"
+                " the next start. To keep a server from being called, disable it instead."
+            )
+            self.message_user(request, text, messages.WARNING)
+
+    @admin.action(description="Enable", permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._switch(request, queryset.filter(enabled=False), enabled=True)
+
+    @admin.action(description="Disable", permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._switch(request, queryset.filter(enabled=True), enabled=False)
+
+    @transaction.atomic
+    def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], *, enabled: bool) -> None:
+        switched = list(queryset)
+        for provider in switched:
+            provider.enabled = enabled
+            self._save_edit(request, provider)
+        done = "enabled" if enabled else "disabled"
+        self.message_user(request, f"{done.capitalize()}: {len(switched)}.", messages.SUCCESS)
+
+    def get_urls(self) -> list[URLPattern]:
+        def served(route: str, view: Any, name: str) -> URLPattern:
+            guarded = self.admin_site.admin_view(require_POST(view))
+            return path(route, guarded, name=f"providers_provider_{name}")
+
+        return [
+            served("test/", self.test_view, "test_new"),
+            served("<uuid:object_id>/test/", self.test_view, "test"),
+            served("<uuid:object_id>/refresh/", self.refresh_view, "refresh"),
+            served("<uuid:object_id>/follow/", self.follow_view, "follow"),
+            *super().get_urls(),
+        ]
+
+    def test_view(self, request: HttpRequest, object_id: UUID | None = None) -> HttpResponse:
+        """Ask the server with the values in the form, saved or not, and keep nothing."""
+        stored = self._to_change(request, object_id) if object_id else None
+        if stored is None and not self.has_add_permission(request):
+            raise PermissionDenied
+        stored_at = stored.base_url if stored else ""
+        form = self.get_form(request, stored, change=stored is not None)(
+            request.POST, instance=stored
+        )
+        form.full_clean()
+        named = ("base_url", "new_api_key", "remove_api_key")
+        problems = [error for name in named for error in form.errors.get(name, [])]
+        note, outcome = "", None
+        if not problems:
+            form.apply_key()
+            note = _withhold_key(form, stored_at)
+            outcome = discovery.test(form.instance)
+        context = {"problems": problems, "note": note, "outcome": outcome}
+        return TemplateResponse(request, "admin/providers/provider/outcome.html", context)
+
+    def refresh_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Ask the server now, and keep what it says."""
+        provider = self._to_change(request, object_id)
+        found = discovery.ask_now(provider.pk)
+        if found.error:
+            self.message_user(request, f"{provider.name}: {found.error}", messages.ERROR)
+        else:
+            text = f"{provider.name} answers and lists {_models(len(found.cards))}."
+            self.message_user(request, text, messages.SUCCESS)
+        return HttpResponseRedirect(_url("change", object_id))
+
+    def follow_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Give a row back to the environment or YAML file that it came from."""
+        provider = self._to_change(request, object_id)
+        if provider.detached:
+            with transaction.atomic():
+                provider.detached = None
+                provider.save(update_fields=["detached"])
+            text = (
+                f"{provider.name} follows the {provider.get_source_display()} again,"
+                " from the next start on."
+            )
+            self.message_user(request, text, messages.SUCCESS)
+        return HttpResponseRedirect(_url("change", object_id))
+
+    def _to_change(self, request: HttpRequest, object_id: UUID) -> Provider:
+        provider = get_object_or_404(Provider, pk=object_id)
+        if not self.has_change_permission(request, provider):
+            raise PermissionDenied
+        return provider
+
+
+def _withhold_key(form: ProviderForm, stored_at: str) -> str:
+    """Send a stored key only where it was stored for: a test leaves no trace in the history.
+
+    What the page says of it.
+    """
+    provider = form.instance
+    typed = form.cleaned_data.get("new_api_key")
+    if typed or not provider.sealed_api_key or provider.base_url == stored_at:
+        return ""
+    provider.api_key = ""
+    return "Asked without the stored key, which belongs to the saved address: type it to send it."
+
+
+def _url(view: str, pk: UUID) -> str:
+    return reverse(f"admin:providers_provider_{view}", args=[pk])
+
+
+def _models(count: int) -> str:
+    return f"{count} model{'' if count == 1 else 's'}"

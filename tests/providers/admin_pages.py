@@ -1,0 +1,72 @@
+"""What the tests of the admin's pages share: addresses, rows, users, and a form's values."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from providers.models import ApiKey, Discovery, Provider
+
+UPSTREAM_KEY = "upstream-secret-0123456789"
+HOSTILE = "<script>alert(1)</script>"
+LIST = "/admin/providers/provider/"
+KEYS = "/admin/providers/apikey/"
+HISTORY = "/admin/auditlog/logentry/"
+
+
+def page(row: Provider | ApiKey, view: str = "change") -> str:
+    return reverse(f"admin:providers_{row._meta.model_name}_{view}", args=[row.pk])
+
+
+def provider(name: str = "vllm", key: str = "", **fields: Any) -> Provider:
+    made = Provider(**{"name": name, "base_url": "http://gpu-1:8000/v1", **fields})
+    made.api_key = key
+    made.save()
+    return made
+
+
+def found(provider: Provider, *ids: str, error: str = "", **fields: Any) -> Discovery:
+    """What discovery found of `provider`, a minute and more ago."""
+    then = timezone.now() - timedelta(seconds=100)
+    values = {"cards": [{"id": each} for each in ids], "asked": then, "answered": then}
+    return Discovery.objects.create(provider=provider, error=error, **(values | fields))
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """What the provider form sends, untouched but for `changes`. None leaves a field out."""
+    untouched = {
+        "name": "vllm",
+        "base_url": "http://gpu-1:8000/v1",
+        "new_api_key": "",
+        "enabled": "on",
+        "models_mode": "discover",
+        "model_ids": "",
+        "passthrough": "inference",
+        "connect_seconds": "5.0",
+        "first_byte_seconds": "600.0",
+        "idle_seconds": "300.0",
+    }
+    return {name: value for name, value in (untouched | changes).items() if value is not None}
+
+
+def client_with(*permissions: str) -> Client:
+    """The browser of a member of staff who has these permissions and no others."""
+    user = User.objects.create_user("staff", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def text(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def said(response: Any) -> str:
+    """The messages on the page that a followed redirect led to."""
+    return " ".join(str(message) for message in response.context["messages"])

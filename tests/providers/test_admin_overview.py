@@ -1,0 +1,117 @@
+"""The overview, the sidebar, the way in, and the people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from providers.models import ApiKey
+from tests.providers.admin_pages import client_with, found, provider, text
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_empty_installation_is_told_what_to_do_first(admin_client: Client) -> None:
+    shown = text(admin_client.get("/admin/"))
+
+    assert "There is no provider yet" in shown
+    assert "no usable API key" in shown
+
+
+def test_the_overview_counts_what_is_there(admin_client: Client) -> None:
+    found(provider("one"), "a", "b")
+    found(provider("two"), "c", error="No answer within 10 s.")
+    found(provider("off", enabled=False), "d")
+    ApiKey.objects.issue("Chat UI")
+    revoked, _ = ApiKey.objects.issue("Gone")
+    revoked.revoke()
+
+    answer = admin_client.get("/admin/")
+
+    overview = answer.context["overview"]
+    assert (overview["healthy"], overview["enabled"], overview["models"]) == (1, 2, 3)
+    assert overview["usable_keys"] == 1
+    assert [row[0].name for row in overview["providers"]] == ["two", "off", "one"]
+    assert "No answer within 10 s." in text(answer)
+    assert "There is no provider yet" not in text(answer)
+    assert "no usable API key" not in text(answer)
+    assert "http://testserver/v1" in text(answer)
+
+
+def test_only_disabled_providers_are_told_apart_from_none(admin_client: Client) -> None:
+    provider(enabled=False)
+
+    assert "Every provider is disabled" in text(admin_client.get("/admin/"))
+
+
+def test_the_overview_makes_as_many_queries_for_many_rows_as_for_one(
+    admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
+    def queries() -> int:
+        with django_assert_max_num_queries(40) as counted:
+            assert admin_client.get("/admin/").status_code == 200
+        return len(counted)
+
+    found(provider(), "a")
+    ApiKey.objects.issue("Chat UI")
+    with_one = queries()
+    for number in range(24):
+        found(provider(f"vllm-{number}"), "a", error="No answer within 10 s.")
+
+    assert queries() == with_one
+
+
+def test_who_may_see_nothing_is_shown_nothing() -> None:
+    found(provider("secret-server"), "a")
+
+    answer = client_with().get("/admin/")
+
+    assert answer.status_code == 200
+    assert "secret-server" not in text(answer)
+    assert "/admin/providers/" not in text(answer)
+
+
+def test_the_sidebar_leads_to_every_page(admin_client: Client) -> None:
+    shown = text(admin_client.get("/admin/"))
+
+    for path in ("providers/provider", "providers/apikey", "auditlog/logentry", "auth/user"):
+        assert f'href="/admin/{path}/"' in shown
+        assert admin_client.get(f"/admin/{path}/").status_code == 200
+
+
+def test_the_login_page_says_aurora_and_asks_for_a_password() -> None:
+    shown = text(Client().get("/admin/login/"))
+
+    assert "Aurora" in shown
+    assert "Django" not in shown
+
+
+def test_a_user_is_added_and_given_another_password(admin_client: Client) -> None:
+    first, second = "a-long-password-1", "a-long-password-2"
+    typed = {"username": "eve", "password1": first, "password2": first, "usable_password": "true"}
+    admin_client.post("/admin/auth/user/add/", typed)
+    eve = User.objects.get(username="eve")
+    assert eve.check_password(first)
+
+    path = f"/admin/auth/user/{eve.pk}/password/"
+    assert "unfold" in text(admin_client.get(path))
+    typed = {"password1": second, "password2": second, "usable_password": "true"}
+    admin_client.post(path, typed)
+
+    eve.refresh_from_db()
+    assert eve.check_password(second)
+    assert eve.password not in text(admin_client.get(f"/admin/auth/user/{eve.pk}/change/"))
+
+
+def test_one_may_change_one_s_own_password(admin_client: Client) -> None:
+    assert "unfold" in text(admin_client.get("/admin/password_change/"))
+
+
+def test_groups_can_be_edited(admin_client: Client) -> None:
+    admin_client.post("/admin/auth/group/add/", {"name": "Operators"})
+
+    group = Group.objects.get()
+    assert "unfold" in text(admin_client.get(f"/admin/auth/group/{group.pk}/change/"))
