@@ -1,0 +1,160 @@
+"""Figures to Markdown: what was measured, and which targets were met."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+CONTENDERS = ("mock", "litellm", "aurora")
+Values = Mapping[tuple[str, str], float]
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the lanes found: values by (contender, measure), in order, and what went wrong."""
+
+    values: dict[tuple[str, str], float] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+
+    def add(self, contender: str, bad: Mapping[str, int], **measures: float) -> None:
+        """Keep `measures`, under the names in MEASURES; `bad` is counted and shown."""
+        for name, value in measures.items():
+            self.values[contender, name] = value
+        self.values[contender, "errors"] = self.values.get((contender, "errors"), 0) + sum(
+            bad.values()
+        )
+        if bad:
+            counted = ", ".join(f"{count} x {what}" for what, count in bad.items())
+            self.problems.append(f"{contender}, {' '.join(measures) or 'warm-up'}: {counted}")
+
+
+MEASURES = {
+    "per_second": "requests/s, 64 connections",
+    "call_cpu_us": "processor time a call (µs)",
+    "p50_ms": "latency p50, 1 connection (ms)",
+    "p99_ms": "latency p99, 1 connection (ms)",
+    "worst_gap_ms": "500 streams: longest gap (ms)",
+    "p99_gap_ms": "500 streams: longest gap, p99 of streams (ms)",
+    "p50_gap_ms": "500 streams: longest gap, median stream (ms)",
+    "worst_first_ms": "500 streams: longest wait for a first chunk (ms)",
+    "stream_chunks": "500 streams: chunks received",
+    "chunk_cpu_us": "500 streams: processor time a chunk (µs)",
+    "body_copies": "10 MiB body: growth of peak memory (bodies)",
+    "fresh_mib": "memory when started (MiB)",
+    "resident_mib": "memory after warm-up (MiB)",
+    "calls_growth_mib": "growth over the calls (MiB)",
+    "cancelled_growth_mib": "growth over the cancelled streams (MiB)",
+    "left_open": "upstream streams open 1 s after the last was cancelled",
+    "errors": "errors",
+}
+
+
+def _of_litellm(values: Values) -> float:
+    return values["aurora", "per_second"] / values["litellm", "per_second"]
+
+
+def _added_of_litellm(values: Values) -> float:
+    alone = values["mock", "p50_ms"]
+    return (values["litellm", "p50_ms"] - alone) / (values["aurora", "p50_ms"] - alone)
+
+
+def _growth(values: Values) -> float:
+    grown = values["aurora", "calls_growth_mib"]
+    return max(grown, grown + values["aurora", "cancelled_growth_mib"], key=abs)
+
+
+def _aurora(measure: str) -> Callable[[Values], float]:
+    return lambda values: values["aurora", measure]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be reached. `shown` formats the value; `met` judges it."""
+
+    what: str
+    wanted: str
+    value: Callable[[Values], float]
+    met: Callable[[float], bool]
+    shown: str = "{:.1f}"
+
+
+TARGETS = (
+    Target("requests/s over LiteLLM's", "at least 10 times", _of_litellm, lambda v: v >= 10),
+    Target(
+        "median latency added, as a share of LiteLLM's",
+        "at most 1/8",
+        _added_of_litellm,
+        lambda v: v >= 8,
+        "1/{:.1f}",
+    ),
+    Target(
+        "longest gap in 500 streams, ms",
+        "at most 250",
+        _aurora("worst_gap_ms"),
+        lambda v: v <= 250,
+        "{:.0f}",
+    ),
+    Target(
+        "copies of a 10 MiB body in peak memory",
+        "at most 4",
+        _aurora("body_copies"),
+        lambda v: v <= 4,
+    ),
+    Target(
+        "memory over calls and cancelled streams, MiB",
+        "flat, within 5",
+        _growth,
+        lambda v: abs(v) <= 5,
+        "{:+.1f}",
+    ),
+)
+
+
+def markdown(figures: Figures) -> str:
+    parts = [_machine(figures.load_before), _measured(figures.values), _targets(figures.values)]
+    if figures.problems:
+        parts.append("\n".join(["What went wrong:", "", *(f"- {p}" for p in figures.problems)]))
+    return "\n\n".join(parts)
+
+
+def _machine(load_before: float) -> str:
+    machine = f"Python {platform.python_version()}, {platform.machine()}, {_processor()}"
+    return f"{machine}; load average before the run {load_before:.1f}."
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo") as lines:
+        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} cores ({names[0]})" if names else "processor unknown"
+
+
+def _measured(values: Values) -> str:
+    rows = ["| | mock alone | LiteLLM | Aurora |", "|---|---|---|---|"]
+    for measure, title in MEASURES.items():
+        cells = [_cell(values.get((contender, measure))) for contender in CONTENDERS]
+        if any(cells):
+            rows.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def _targets(values: Values) -> str:
+    rows = ["| Target | wanted | measured | |", "|---|---|---|---|"]
+    return "\n".join([*rows, *(_target_row(target, values) for target in TARGETS)])
+
+
+def _target_row(target: Target, values: Values) -> str:
+    try:
+        value = target.value(values)
+    except (KeyError, ZeroDivisionError):
+        return f"| {target.what} | {target.wanted} | | not measured |"
+    verdict = "met" if target.met(value) else "**fell short**"
+    return f"| {target.what} | {target.wanted} | {target.shown.format(value)} | {verdict} |"
