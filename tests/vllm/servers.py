@@ -1,0 +1,177 @@
+"""Real processes: tiny vLLM servers on the CPU, and Aurora in front of them.
+
+The lane's fixtures and `scripts/demo.py` start what they need with this. Everything listens on
+loopback; whoever starts a server stops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".vllm"
+TEXT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+EMBED_MODEL = "BAAI/bge-m3"
+TEXT_FLAGS = (
+    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+    *("--tool-strict-level", "parameter"),
+    *("--structured-outputs-config", '{"backend":"xgrammar","disable_any_whitespace":true}'),
+)
+VLLM_READY_SECONDS = 180
+AURORA_READY_SECONDS = 60
+STOP_SECONDS = 20
+LOG_TAIL_LINES = 20
+
+
+class NotReady(Exception):
+    """A server ended or stayed silent. The text has the last lines of its log."""
+
+
+class Server:
+    """A child process that serves HTTP on a port of loopback, with its output in the file `log`."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        port: int,
+        ready: str,
+        log: Path,
+        env: Mapping[str, str],
+        urgent: bool = False,
+    ) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = log
+        self._command = list(command)
+        self._ready = self.url + ready
+        self._env = dict(env)
+        self._urgent = urgent
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again after a stop. A session of its own keeps Ctrl-C from it."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        if self._urgent:
+            run_before_others(self._process.pid)
+
+    def wait(self, seconds: float) -> None:
+        """Return once the server answers 200. Raises NotReady."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self._process is None or self._process.poll() is not None:
+                raise NotReady(f"{self._command[0]} ended at its start.\n{self.tail()}")
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(self._ready, timeout=5).status_code == 200:
+                    return
+            time.sleep(0.2)
+        raise NotReady(f"{self._ready} gave no 200 in {seconds} s.\n{self.tail()}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it and its children: with SIGTERM, and with SIGKILL what is left of it then."""
+        if self._process is None:
+            return
+        if how == signal.SIGTERM and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return "\n".join([f"--- the end of {self.log.name} ---", *lines])
+
+
+def vllm(kind: str, served: str, log: Path, *flags: str) -> Server:
+    """A vLLM server, not started, with the tiny model `kind` under the name `served`."""
+    port = free_port()
+    script, venv, model = ROOT / "tests/vllm/serve.sh", HOME / "venv", HOME / "models" / kind
+    command = [*map(str, (script, venv, model)), served, str(port), *flags]
+    return Server(command, port=port, ready="/health", log=log, env=clean_environment())
+
+
+def aurora(data: Path, port: int, log: Path, **settings: str) -> Server:
+    """Aurora, not started, with these settings and no others, its state in `data`."""
+    data.mkdir(parents=True, exist_ok=True)
+    config = data / "providers.yaml"
+    config.write_text("providers: {}\n")  # not the config.yaml of whoever runs this
+    env = clean_environment() | {
+        "AURORA_HOST": "127.0.0.1",
+        "AURORA_PORT": str(port),
+        "AURORA_DATA_DIR": str(data),
+        "AURORA_CONFIG": str(config),
+        "DATABASE_URL": "",
+        "PYTHONUNBUFFERED": "1",
+        **settings,
+    }
+    command = [sys.executable, str(ROOT / "manage.py"), "serve"]
+    return Server(command, port=port, ready="/ready", log=log, env=env, urgent=True)
+
+
+def eventually(look: Callable[[], bool], seconds: float) -> bool:
+    """Whether `look` comes true within `seconds`."""
+    end = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def wait_for_models(server: Server, key: str, count: int) -> None:
+    """Return once Aurora lists `count` models: it is ready with the first. Raises NotReady."""
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def listed() -> bool:
+        answer = httpx.get(server.url + "/v1/models", headers=headers)
+        return answer.status_code == 200 and len(answer.json()["data"]) == count
+
+    if not eventually(listed, AURORA_READY_SECONDS):
+        raise NotReady(f"Aurora does not list {count} models.\n{server.tail()}")
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what steers vLLM or Aurora."""
+    ours = ("VLLM_", "AURORA_", "DJANGO_", "DATABASE_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` if nothing listens there, else a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return free_port()
+        return int(probe.getsockname()[1])
+
+
+def run_before_others(pid: int, *, alone: bool = False) -> None:
+    """Let a process run whenever it can, and with `alone` not the children it makes later.
+
+    While vLLM generates on two cores, any other process waits up to 5 s for its turn, whatever
+    its nice level. Where the machine does not permit this, the tests only take longer.
+    """
+    policy = os.SCHED_FIFO | (os.SCHED_RESET_ON_FORK if alone else 0)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(pid, policy, os.sched_param(10))
