@@ -11,11 +11,11 @@ from uuid import UUID
 from gateway import errors
 from gateway.client import Client, Limits, Receive, Request, Send
 from gateway.endpoints import Endpoint, find
-from gateway.errors import ClientGone, GatewayError, NotReady
+from gateway.errors import ClientGone, GatewayError
 from gateway.records import Record
 from gateway.upstream import Door
 from gateway.views import VIEWS, Exchange
-from providers.catalog import Catalog, NotLoaded
+from providers.catalog import Catalog
 
 log = logging.getLogger("aurora.gateway")
 
@@ -50,7 +50,7 @@ class Gateway:
             record.path = endpoint.path
             await VIEWS[endpoint.action](self._exchange(client, endpoint, record))
         except GatewayError as error:
-            record.reason = f"{error.code}: {error}"
+            record.reason = error.reason
             if not client.status:
                 await _refused(client, error)
         except ClientGone as error:
@@ -69,13 +69,10 @@ class Gateway:
             await _refused(client, GatewayError("Aurora failed to handle this call."))
 
     def _exchange(self, client: Client, endpoint: Endpoint, record: Record) -> Exchange:
-        try:
-            snapshot = self._catalog.current()
-        except NotLoaded:
-            raise NotReady("Aurora has not read its database yet.") from None
+        snapshot = self._catalog.current()
         return Exchange(client, endpoint, snapshot, self._door, record, self._note_key_use)
 
 
 async def _refused(client: Client, error: GatewayError) -> None:
     pairs = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    await client.answer_json(error.status, errors.shape(error), pairs)
+    await client.answer_json(error.status, errors.shape(error), [*pairs, *error.kept])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.errors import InvalidJson, InvalidRequest
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 MOST_SELECTOR_CHARACTERS = 512
@@ -26,16 +30,12 @@ class Call:
         Only the value of `model` differs from what the client sent; each other member's value is
         the same, byte for byte, in the same order. A member sent twice is there once, its last.
         """
-        model = msgspec.json.encode(upstream_model)
-        parts = bytearray(b"{")
-        for name, raw in self.members.items():
-            if len(parts) > 1:
-                parts += b","
-            parts += msgspec.json.encode(name)
-            parts += b":"
-            parts += model if name == "model" else raw
-        parts += b"}"
-        return bytes(parts)
+        values = {**self.members, "model": msgspec.json.encode(upstream_model)}
+        parts: list[Buffer] = []
+        for name, value in values.items():
+            parts += (b",", msgspec.json.encode(name), b":", value)
+        parts[0] = b"{"
+        return b"".join((*parts, b"}"))
 
 
 def parse(body: bytes) -> Call:
@@ -58,7 +58,7 @@ def read_members(body: bytes) -> dict[str, msgspec.Raw]:
         return _MEMBERS.decode(body)
     except msgspec.ValidationError:
         raise InvalidJson("The body must be a JSON object.") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJson(f"The body is not valid JSON: {error}.") from None
     except RecursionError:
         raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
@@ -76,5 +76,5 @@ def model_named(body: bytes) -> str | None:
 def _text(raw: msgspec.Raw) -> str | None:
     try:
         return msgspec.json.decode(raw, type=str)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -169,14 +169,14 @@ class Watched:
     def __init__(self, client: Client, *, uploading: bool = False) -> None:
         self._client = client
         self._failure: GatewayError | ClientGone | None = None
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(UPLOAD_QUEUE_PIECES)
-        self._uploading = uploading
+        self._watcher: asyncio.Task[None] | None = None
+        self._pieces: asyncio.Queue[bytes | None] | None = None
+        if uploading:
+            self._pieces = asyncio.Queue(UPLOAD_QUEUE_PIECES)
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine always runs in a task
-        self._task = task
-        self._watcher = asyncio.create_task(self._watch())
+        task = _current_task()
+        self._watcher = task.get_loop().create_task(self._watch(task))
         return self
 
     def __exit__(
@@ -185,29 +185,39 @@ class Watched:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._watcher.cancel()
-        if self._failure is not None and kind is asyncio.CancelledError:
-            self._task.uncancel()
-            raise self._failure from None
+        # What is not held any more makes no cycle: one a call would keep the garbage collector busy.
+        watcher, self._watcher = self._watcher, None
+        failure, self._failure = self._failure, None
+        if watcher is not None:
+            watcher.cancel()
+        if failure is not None and kind is asyncio.CancelledError:
+            _current_task().uncancel()
+            raise failure from None
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it comes in."""
-        while (piece := await self._pieces.get()) is not None:
+        """The body as it comes in, of a block that is uploading."""
+        while self._pieces is not None and (piece := await self._pieces.get()) is not None:
             yield piece
 
-    async def _watch(self) -> None:
+    async def _watch(self, task: asyncio.Task[Any]) -> None:
         try:
-            if self._uploading:
-                await self._take_in()
+            if self._pieces is not None:
+                await self._take_in(self._pieces)
             await self._client.departure()
             self._failure = ClientGone("the client left")
         except (GatewayError, ClientGone) as failure:
             self._failure = failure
-        self._task.cancel()
+        task.cancel()
 
-    async def _take_in(self) -> None:
+    async def _take_in(self, pieces: asyncio.Queue[bytes | None]) -> None:
         more = True
         while more:
             piece, more = await self._client.next_piece()
-            await self._pieces.put(piece)
-        await self._pieces.put(None)
+            await pieces.put(piece)
+        await pieces.put(None)
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine always runs in a task
+    return task

@@ -6,7 +6,7 @@ not here: it is relayed as the server worded it (see `relay`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -18,10 +18,17 @@ class GatewayError(Exception):
     type = "server_error"
     code = "internal_error"
     param: str | None = None
+    kept: Sequence[tuple[bytes, bytes]] = ()
+    """Headers of a server's answer that this error stands in for, such as Retry-After."""
 
     @property
     def headers(self) -> Mapping[str, str]:
         return {}
+
+    @property
+    def reason(self) -> str:
+        """What the log says. Nothing of a body may be in it."""
+        return f"{self.code}: {self}"
 
 
 class InvalidRequest(GatewayError):

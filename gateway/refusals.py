@@ -22,6 +22,10 @@ class Reworded(GatewayError):
         self.type = "provider_error" if status >= 500 else "invalid_request_error"
         self.code = f"upstream_{status}"
 
+    @property
+    def reason(self) -> str:
+        return self.code  # the server's words may hold the caller's
+
 
 def reworded(
     status: int, body: bytes, *, provider: str, model: str, path: str
@@ -60,7 +64,7 @@ def _no_such_route(provider: str, model: str, path: str) -> GatewayError:
 def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -9,6 +9,7 @@ from gateway.client import Client
 from gateway.errors import UpstreamError
 from gateway.upstream import Answer
 
+KEPT_OF_A_REFUSAL = frozenset({b"retry-after", b"x-aurora-provider"})
 STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 """Keep proxies between Aurora and the client from holding a stream back."""
 
@@ -29,13 +30,18 @@ async def relay(answer: Answer, client: Client, *, model: str, path: str) -> Non
     held = await anext(pieces, b"")
     content_type = headers.first(crossing, b"content-type") or b""
     if sse.is_stream(content_type):
-        present = {name for name, _ in crossing}
-        crossing += [pair for pair in STREAM_HEADERS if pair[0] not in present]
-        await client.start(answer.status, crossing)
+        await client.start(answer.status, _stream_headers(crossing))
         await _hand_on_events(held, pieces, client)
     else:
         await client.start(answer.status, crossing)
         await _hand_on(held, pieces, client)
+
+
+def _stream_headers(crossing: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without a length, so that a stream which breaks off can be ended by an event more."""
+    present = {name for name, _ in crossing}
+    kept = [pair for pair in crossing if pair[0] != b"content-length"]
+    return kept + [pair for pair in STREAM_HEADERS if pair[0] not in present]
 
 
 async def _hand_on(held: bytes, pieces: AsyncIterator[bytes], client: Client) -> None:
@@ -49,13 +55,14 @@ async def _hand_on(held: bytes, pieces: AsyncIterator[bytes], client: Client) ->
     await client.write(held, more=False)
 
 
-async def _hand_on_events(piece: bytes, pieces: AsyncIterator[bytes], client: Client) -> None:
+async def _hand_on_events(held: bytes, pieces: AsyncIterator[bytes], client: Client) -> None:
     tail = sse.Tail()
+    tail.feed(held)
+    await client.write(held, more=True)
     try:
-        while piece:
+        async for piece in pieces:
             tail.feed(piece)
             await client.write(piece, more=True)
-            piece = await anext(pieces, b"")
     except UpstreamError as error:
         await client.write(tail.closing() + sse.event(errors.shape(error)), more=False)
         raise
@@ -74,12 +81,11 @@ async def _refuse(
     error = refusals.reworded(
         answer.status, body, provider=answer.provider.name, model=model, path=path
     )
-    kept = [pair for pair in crossing if pair[0] not in {b"content-length"}]
-    if error is None:
-        await client.answer(answer.status, kept, body)
-        return
-    kept = [pair for pair in kept if pair[0] in {b"retry-after", b"x-aurora-provider"}]
-    await client.answer_json(error.status, errors.shape(error), kept)
+    if error is not None:
+        error.kept = [pair for pair in crossing if pair[0] in KEPT_OF_A_REFUSAL]
+        raise error
+    worded = [pair for pair in crossing if pair[0] != b"content-length"]
+    await client.answer(answer.status, worded, body)
 
 
 async def _short(answer: Answer) -> bytes:

@@ -35,13 +35,9 @@ async def relayed(exchange: Exchange) -> None:
     """The one flow of every route that a vLLM server serves by itself."""
     _authenticated(exchange)
     headers.check_readable(exchange.client.request.headers)
-    call = calls.parse(await exchange.client.body())
-    target = routing.route(call.selector, exchange.snapshot)
-    exchange.record.model = target.model
-    path = exchange.endpoint.upstream_path
-    outgoing = _outgoing(exchange, target.provider, path, call.body_for(target.model))
+    outgoing, model = _routed(exchange, calls.parse(await exchange.client.body()))
     with Watched(exchange.client):
-        await _sent_and_relayed(exchange, outgoing, target.model)
+        await _sent_and_relayed(exchange, outgoing, model)
 
 
 async def passed_through(exchange: Exchange) -> None:
@@ -103,10 +99,21 @@ VIEWS: Mapping[Action, Callable[[Exchange], Awaitable[None]]] = {
 
 
 def _authenticated(exchange: Exchange) -> Caller:
+    if not exchange.snapshot.is_loaded:
+        raise NotReady("Aurora has not read its database yet.")
     caller = authenticate(exchange.client.request.headers, exchange.snapshot)
     exchange.record.key = caller.key.hint
     exchange.note_key_use(caller.key.id)
     return caller
+
+
+def _routed(exchange: Exchange, call: calls.Call) -> tuple[Outgoing, str]:
+    """Where `call` goes, and its upstream model. The body that came in is let go here: it may be
+    large, and the answer may take hours."""
+    target = routing.route(call.selector, exchange.snapshot)
+    exchange.record.model = target.model
+    path = exchange.endpoint.upstream_path
+    return _outgoing(exchange, target.provider, path, call.body_for(target.model)), target.model
 
 
 def _outgoing(exchange: Exchange, provider: ProviderEntry, path: str, body: bytes) -> Outgoing:

@@ -83,7 +83,7 @@ class Background:
         for task in (*rounds, *self._asking):
             task.cancel()
         await asyncio.gather(*rounds, *self._asking, return_exceptions=True)
-        await self._in_database(self._key_use.write)
+        await self._guarded(self._write_key_use)
         await self._in_database(connections.close_all)
         self._database.shutdown()
 
@@ -137,8 +137,6 @@ class Background:
             )
 
     def _ask_those_due(self) -> None:
-        if self._loaded_at < 0:
-            return
         providers = self._catalog.current().providers.values()
         self._appointments = {p.id: self._appointment(p) for p in providers}
         now = time.monotonic()

@@ -11,25 +11,18 @@ from django.utils import timezone
 
 from providers import addresses, revision, secrets
 from providers.models import ApiKey, ModelsMode, Provider
-from providers.snapshot import Card, KeyEntry, ProviderEntry, Snapshot
+from providers.snapshot import NOT_LOADED, Card, KeyEntry, ProviderEntry, Snapshot
 
 log = logging.getLogger("aurora.catalog")
-
-
-class NotLoaded(Exception):
-    """The database has not been read yet, so nothing is known of providers or keys."""
 
 
 class Catalog:
     """The snapshot of the moment. Reading it costs an attribute, from any thread."""
 
-    def __init__(self, snapshot: Snapshot | None = None) -> None:
+    def __init__(self, snapshot: Snapshot = NOT_LOADED) -> None:
         self._snapshot = snapshot
 
     def current(self) -> Snapshot:
-        """Raises NotLoaded before the first snapshot."""
-        if self._snapshot is None:
-            raise NotLoaded
         return self._snapshot
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -38,7 +31,7 @@ class Catalog:
 
 
 def load() -> Snapshot:
-    """The snapshot of the rows as they are now: four queries, whatever the number of rows.
+    """The snapshot of the rows as they are now: three queries, whatever the number of rows.
 
     The revision is read first, so that a change made meanwhile is seen as one still to be read.
     """
@@ -81,7 +74,7 @@ def served_cards(row: Provider) -> Iterable[Card]:
         return discovered.values()
     if row.models_mode == ModelsMode.FALLBACK and discovered:
         return discovered.values()
-    created = int(row.created.timestamp())
+    created = int(row.created.timestamp()) if row.created else 0  # 0: not saved yet
     return [discovered.get(model, {"id": model, "created": created}) for model in row.model_ids]
 
 

@@ -89,21 +89,26 @@ def read(answer: Fetched) -> Outcome:
         return Outcome(False, f"The server answers HTTP {answer.status}.")
     try:
         listing = msgspec.json.decode(answer.body, type=_Listing)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Outcome(False, "The answer is not a list of models: is this a vLLM server?")
-    cards = tuple(card for card in listing.data[:MOST_MODELS] if _is_sane(card.get("id")))
+    cards = tuple(card for card in listing.data[:MOST_MODELS] if _is_sane(card))
     if not cards:
         return Outcome(False, "The server lists no models.")
     return Outcome(True, f"{len(cards)} model{'s' if len(cards) > 1 else ''}.", cards)
 
 
-def _is_sane(model_id: object) -> bool:
-    """Whether clients could ask for it, and a page or log line show it."""
+def _is_sane(card: dict[str, Any]) -> bool:
+    """Whether clients could ask for the model, a page or log line show it, and a database keep it.
+
+    PostgreSQL keeps no NUL character, wherever in the card it stands.
+    """
+    model_id = card.get("id")
     return (
         isinstance(model_id, str)
         and 0 < len(model_id) <= MOST_ID_CHARACTERS
         and model_id.isprintable()
         and model_id.strip() == model_id
+        and rb"\u0000" not in msgspec.json.encode(card)
     )
 
 

@@ -22,6 +22,8 @@ class KeyUse:
 
     def write(self) -> None:
         """Write what was noted. What a failing database did not take is kept for the next time."""
+        if not self._moments:
+            return
         moments, self._moments = self._moments, {}
         try:
             with transaction.atomic():

@@ -51,11 +51,11 @@ def seal(text: str, place: Place) -> str:
 
 def unseal(sealed: str, place: Place) -> str:
     """What `seal` was given. Raises Unopenable if the keyring or the place is another."""
-    raw = base64.b64decode(sealed)
     for key in _keys("seal"):
         try:
+            raw = base64.b64decode(sealed)
             return AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], place.bound()).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: never sealed, or cut short
             continue
     raise Unopenable(
         f"the {place.field} of {place.table} {place.row} was sealed with a lost keyring"

@@ -59,6 +59,10 @@ class Snapshot:
     cards: Mapping[str, Card] = field(init=False)
     """What GET /v1/models lists, by public id, in order."""
 
+    @property
+    def is_loaded(self) -> bool:
+        return self.revision >= 0
+
     def __post_init__(self) -> None:
         cards = {
             public_id(provider.name, model): public_card(provider, model, card)
@@ -66,6 +70,10 @@ class Snapshot:
             for model, card in provider.models.items()
         }
         object.__setattr__(self, "cards", MappingProxyType(dict(sorted(cards.items()))))
+
+
+NOT_LOADED = Snapshot(-1, MappingProxyType({}), MappingProxyType({}))
+"""What is known before the database has been read: nothing."""
 
 
 def public_id(provider: str, model: str) -> str:

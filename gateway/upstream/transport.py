@@ -15,16 +15,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
-from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict
@@ -34,6 +35,7 @@ KEEP_ALIVE_SECONDS = 3.0
 """vLLM's server closes idle connections after 5 s; ours must be given up before."""
 READ_BUFFER_BYTES = 64 * 2**10
 MOST_HEADER_BYTES = 64 * 2**10
+SLICE_BYTES = 256 * 2**10
 AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -41,18 +43,47 @@ class StaleConnection(httpx.ReadError):
     """The connection had carried a call before and was closed before any byte of this answer."""
 
 
+class _Protocol(ResponseHandler):
+    """One connection. aiohttp lets the reader of a body wait for ever when bytes that are no HTTP
+    come within it: here the end of the connection is always the end of the body."""
+
+    calls = 0
+    answer_began = False
+    """Whether any byte has come of the answer to the last call."""
+
+    def data_received(self, data: bytes) -> None:
+        self.answer_began = True
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the connection ended within the body"))
+
+
 @dataclass(slots=True)
 class _Attempt:
-    """What the connector tells about the connection that one call was given."""
+    """The connection that one call was given."""
 
-    reused: bool = False
+    protocol: _Protocol | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it had carried a call before, and nothing came of the answer to this one."""
+        protocol = self.protocol
+        return protocol is not None and protocol.calls > 1 and not protocol.answer_began
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("attempt")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Tells each call whether its connection has carried one before."""
+    """Tells each call which connection it was given."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast(Any, partial(_Protocol, loop=self._loop))
 
     async def connect(
         self,
@@ -61,9 +92,10 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
-        protocol: Any = connection.protocol
-        _attempt.get().reused = getattr(protocol, "has_carried_a_call", False)
-        protocol.has_carried_a_call = True
+        protocol = cast(_Protocol, connection.protocol)
+        protocol.calls += 1
+        protocol.answer_began = False
+        _attempt.get().protocol = protocol
         return connection
 
 
@@ -95,12 +127,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _send(
         self, request: httpx.Request, seconds: dict[str, float]
     ) -> aiohttp.ClientResponse:
+        headers = CIMultiDict(_texts(request.headers.raw))
+        if isinstance(request.stream, httpx.ByteStream) and (length := len(request.read())):
+            headers["content-length"] = str(length)
         wait = seconds["connect"] + seconds["first_byte"]
         async with asyncio.timeout(wait) as limit:
             return await self._open_session().request(
                 request.method,
                 URL(str(request.url), encoded=True),
-                headers=CIMultiDict(request.headers.multi_items()),
+                headers=headers,
                 data=_content(request, limit, seconds["first_byte"]),
                 timeout=aiohttp.ClientTimeout(
                     total=None, connect=seconds["connect"], sock_read=seconds["first_byte"]
@@ -132,18 +167,35 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
 
+def _texts(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    """Headers as aiohttp takes them: it writes UTF-8, so a value that is none is left out."""
+    for name, value in pairs:
+        with contextlib.suppress(UnicodeDecodeError):
+            yield name.decode("ascii"), value.decode()
+
+
 def _content(request: httpx.Request, limit: asyncio.Timeout, seconds: float) -> Any:
     """The body as aiohttp takes it. Of one that streams, each piece asked for moves the limit on."""
-    if isinstance(request.stream, httpx.ByteStream):
-        return request.read() or None
+    if not isinstance(request.stream, httpx.ByteStream):
+        return _postponing(cast(AsyncIterable[bytes], request.stream), limit, seconds)
+    body = request.read()
+    return _slices(body) if len(body) > SLICE_BYTES else body or None
 
-    async def pieces() -> AsyncIterator[bytes]:
-        async for piece in cast(AsyncIterable[bytes], request.stream):
-            if limit.when() is not None and not limit.expired():
-                limit.reschedule(asyncio.get_running_loop().time() + seconds)
-            yield piece
 
-    return pieces()
+async def _postponing(
+    pieces: AsyncIterable[bytes], limit: asyncio.Timeout, seconds: float
+) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        if limit.when() is not None and not limit.expired():
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        yield piece
+
+
+async def _slices(body: bytes) -> AsyncIterator[memoryview]:
+    """Of a large body no more is copied to the socket's buffer than it takes at once."""
+    view = memoryview(body)
+    for start in range(0, len(body), SLICE_BYTES):
+        yield view[start : start + SLICE_BYTES]
 
 
 class _Body(httpx.AsyncByteStream):
@@ -185,13 +237,9 @@ def _named_truly(attempt: _Attempt) -> Iterator[None]:
         raise httpx.ConnectError(_reason(error)) from error
     except TimeoutError as error:  # aiohttp.SocketTimeoutError among them
         raise httpx.ReadTimeout("no answer in time") from error
-    except aiohttp.ServerDisconnectedError as error:
-        if attempt.reused and not isinstance(error.message, RawResponseMessage):
-            raise StaleConnection("closed before it answered") from error
-        raise httpx.ReadError("closed before it answered") from error
-    except (aiohttp.ClientOSError, ConnectionError) as error:
-        kind = StaleConnection if attempt.reused else httpx.ReadError
-        raise kind("reset before it answered") from error
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
+        kind = StaleConnection if attempt.is_stale else httpx.ReadError
+        raise kind("the connection was closed before it answered") from error
     except aiohttp.ClientPayloadError as error:
         raise httpx.RemoteProtocolError("broken off within the answer") from error
     except (aiohttp.ClientError, HttpProcessingError) as error:

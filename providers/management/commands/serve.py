@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import resource
+import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
 
 from providers import catalog
 from providers.seeding import SeedError, seed
 
+OPEN_FILES = 65_536
 log = logging.getLogger("aurora.serve")
 
 
@@ -25,10 +29,9 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
             _seed()
         except SeedError as error:
-            lines = (f"aurora: {line}" for line in str(error).splitlines())
-            raise CommandError("\n".join(lines)) from None
+            sys.exit("\n".join(f"aurora: {line}" for line in str(error).splitlines()))
         except DatabaseFailure as error:
-            raise CommandError(f"aurora: DATABASE_URL: the database fails: {error}") from None
+            sys.exit(f"aurora: DATABASE_URL: the database fails: {_one_line(error)}")
         _serve()
 
 
@@ -42,12 +45,16 @@ def _seed() -> None:
         log.info(sentence)
 
 
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _serve() -> None:
     # Here and not above: the one installs Twisted's reactor, the other starts background work.
-    from aurora_site.server import Server  # noqa: PLC0415
     from twisted.internet.error import CannotListenError  # noqa: PLC0415
 
     from aurora_site import asgi  # noqa: PLC0415
+    from aurora_site.server import Server  # noqa: PLC0415
 
     options = settings.OPTIONS
     asgi.catalog.publish(catalog.load())
@@ -58,15 +65,26 @@ def _serve() -> None:
         client_stall_seconds=options["AURORA_CLIENT_STALL_SECONDS"],
         on_listening=_announce,
     )
+    _raise_open_files_limit()
+    gc.collect()
+    gc.freeze()  # what is there now stays: a full collection would stop every stream for 50 ms
     try:
         server.run()
     except CannotListenError as error:
-        raise CommandError(
+        sys.exit(
             f"aurora: AURORA_HOST, AURORA_PORT: cannot listen on {error.interface}:{error.port}: "
             f"{error.socketError}"
-        ) from None
+        )
     finally:
         asgi.background.stop()
+
+
+def _raise_open_files_limit() -> None:
+    """Each stream takes two sockets, and the usual soft limit is 1,024 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def _announce(host: str, port: int) -> None:
