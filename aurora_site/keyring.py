@@ -68,7 +68,7 @@ def load(given: tuple[str, ...], data_dir: Path, *, external_database: bool) -> 
 
 def _create(path: Path) -> None:
     """Write a new keyring whole or not at all, so that two processes starting at once share one."""
-    draft = path.with_name(f"{FILE_NAME}.{os.getpid()}")
+    draft = path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(32) + "\n")

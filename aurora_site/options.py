@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 
 class BadOption(ValueError):
@@ -62,17 +62,41 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def public_url(value: str) -> str:
     if not value:
         return ""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
-        raise ValueError("a URL such as https://aurora.example.com is needed, without a path")
-    return value.rstrip("/")
+    parts = _split(value)
+    rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or any(rest):
+        raise ValueError("a URL such as https://aurora.example.com is needed, and no more of it")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def database_url(value: str) -> str:
+    """Never repeats the URL: it may hold a password."""
+    if not value:
+        return ""
+    parts = _split(value)
+    if parts.scheme not in {"postgres", "postgresql", "sqlite"}:
+        raise ValueError(
+            "a URL such as postgres://user:password@host:5432/name is needed,"
+            " or sqlite:////absolute/path"
+        )
+    return value
+
+
+def _split(value: str) -> SplitResult:
+    """Raises ValueError, without repeating `value`."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("this is not a URL: its host or port cannot be read") from None
+    return parts
 
 
 OPTIONS = (
     Option("AURORA_HOST", text, "0.0.0.0", "Address that `serve` listens on."),  # noqa: S104 - a server in a container
     Option("AURORA_PORT", whole(0, 65535), "8080", "Port that `serve` listens on; 0 takes a free one."),
     Option("AURORA_DATA_DIR", text, "data", "Folder for the database and the generated keyring."),
-    Option("DATABASE_URL", text, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it."),
+    Option("DATABASE_URL", database_url, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it."),
     Option("AURORA_CONFIG", text, "", "A YAML file with providers; without it `config.yaml` is read if it is there."),
     Option("AURORA_MASTER_KEY", secret, "", "A master key to accept. Changing it retires, at the next start, the one it held before."),
     Option("AURORA_ADMIN_PASSWORD", secret, "", "Password of the superuser `admin`, who is made at start if missing."),
@@ -97,7 +121,10 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
     for option in OPTIONS:
         given = environment.get(option.name, "") or option.default
         try:
+            given.encode()
             values[option.name] = option.parse(given)
+        except UnicodeEncodeError:
+            raise BadOption(f"{option.name}: it is not UTF-8 text") from None
         except ValueError as error:
             raise BadOption(f"{option.name}: {error}") from error
     return values

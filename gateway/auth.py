@@ -10,8 +10,6 @@ from providers import secrets
 from providers.catalog import is_usable
 from providers.snapshot import KeyEntry, Snapshot
 
-MOST_SECRET_BYTES = 512
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -49,6 +47,6 @@ def _secret(headers: Headers) -> str:
     secret = secret.strip()
     if not secret:
         raise Unauthorized("A key is needed: send `Authorization: Bearer <key>`.")
-    if len(secret) > MOST_SECRET_BYTES:
+    if len(secret) > secrets.MOST_KEY_CHARACTERS:
         raise Unauthorized("This key is not known here, or no longer valid.")
     return secret.decode("latin-1")

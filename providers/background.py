@@ -66,8 +66,9 @@ class Background:
         self._running.wait()
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
 
     def _run(self) -> None:
         asyncio.run(self._main())
@@ -151,17 +152,20 @@ class Background:
 
     def _appointment(self, provider: ProviderEntry) -> Appointment:
         """The appointment there is, or one for now if the server is new or reached otherwise."""
-        question = (provider.address, provider.authorization, provider.connect_seconds)
+        question = _question(provider)
         held = self._appointments.get(provider.id)
         return held if held and held.question == question else Appointment(0.0, question)
 
     async def _ask(self, provider: ProviderEntry) -> None:
+        question = _question(provider)
         outcome = await discovery.ask(provider, self._fetch)
         held = self._appointments.get(provider.id)
-        if held is not None:
-            self._appointments[provider.id] = self._next(held, outcome)
-            _log_turn(provider, held.reason, outcome)
+        if held is None or held.question != question:
+            return  # gone, or asked otherwise by now: this answer says nothing of it
+        _log_turn(provider, held.reason, outcome)
+        self._appointments[provider.id] = replace(held, due=time.monotonic() + FIRST_RETRY_SECONDS)
         await self._in_database(discovery.record, provider, outcome)
+        self._appointments[provider.id] = self._next(held, outcome)
 
     def _next(self, held: Appointment, outcome: discovery.Outcome) -> Appointment:
         """After a failure soon, then ever later up to the usual pause; always a little at random."""
@@ -172,6 +176,10 @@ class Background:
         return Appointment(
             time.monotonic() + backoff * jitter, held.question, held.failures + 1, outcome.text
         )
+
+
+def _question(provider: ProviderEntry) -> tuple[object, ...]:
+    return provider.address, provider.authorization
 
 
 def _log_turn(provider: ProviderEntry, reason_before: str, outcome: discovery.Outcome) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Any
 
@@ -39,9 +39,18 @@ def load() -> Snapshot:
     rows = Provider.objects.filter(enabled=True).select_related("discovery").order_by("name")
     return Snapshot(
         revision=number,
-        providers=MappingProxyType({row.name: provider_entry(row) for row in rows}),
+        providers=MappingProxyType({entry.name: entry for entry in _entries(rows)}),
         keys=MappingProxyType({key.digest: _key_entry(key) for key in ApiKey.objects.usable()}),
     )
+
+
+def _entries(rows: Iterable[Provider]) -> Iterator[ProviderEntry]:
+    """One row that was spoilt past the models costs itself alone."""
+    for row in rows:
+        try:
+            yield provider_entry(row)
+        except addresses.BadAddress as error:
+            log.error("provider %s is left out: its base URL is %s", row.name, error)
 
 
 def provider_entry(row: Provider) -> ProviderEntry:

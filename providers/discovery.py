@@ -19,12 +19,11 @@ from django.utils.module_loading import import_string
 
 from providers import catalog
 from providers.models import Discovery, Provider
-from providers.snapshot import ProviderEntry
+from providers.snapshot import ProviderEntry, is_model_id
 
 TOTAL_SECONDS = 10.0
 MOST_BYTES = 4 * 2**20
 MOST_MODELS = 2000
-MOST_ID_CHARACTERS = 255
 MOST_ERROR_CHARACTERS = 500
 
 
@@ -98,18 +97,8 @@ def read(answer: Fetched) -> Outcome:
 
 
 def _is_sane(card: dict[str, Any]) -> bool:
-    """Whether clients could ask for the model, a page or log line show it, and a database keep it.
-
-    PostgreSQL keeps no NUL character, wherever in the card it stands.
-    """
-    model_id = card.get("id")
-    return (
-        isinstance(model_id, str)
-        and 0 < len(model_id) <= MOST_ID_CHARACTERS
-        and model_id.isprintable()
-        and model_id.strip() == model_id
-        and rb"\u0000" not in msgspec.json.encode(card)
-    )
+    """PostgreSQL keeps no NUL character, wherever in the card it stands."""
+    return is_model_id(card.get("id")) and rb"\u0000" not in msgspec.json.encode(card)
 
 
 def record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:

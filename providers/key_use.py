@@ -27,7 +27,7 @@ class KeyUse:
         moments, self._moments = self._moments, {}
         try:
             with transaction.atomic():
-                for key_id, moment in moments.items():
+                for key_id, moment in sorted(moments.items()):  # all in one order: no deadlock
                     ApiKey.objects.filter(pk=key_id).update(last_used=moment)
         except Exception:
             self._moments = moments | self._moments

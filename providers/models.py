@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from providers import addresses, secrets
+from providers.snapshot import is_model_id
 
 SLUG = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?\Z"
 
@@ -49,10 +50,7 @@ def check_base_url(value: str) -> None:
 
 
 def check_model_ids(value: Any) -> None:
-    good = isinstance(value, list) and all(
-        isinstance(m, str) and m.strip() == m != "" for m in value
-    )
-    if not good:
+    if not (isinstance(value, list) and all(is_model_id(model) for model in value)):
         raise ValidationError('A list of model ids is needed, such as ["meta-llama/Llama-3.1-8B"].')
     if len(set(value)) != len(value):
         raise ValidationError("A model id stands in the list twice.")
@@ -97,9 +95,9 @@ class Provider(models.Model):
     passthrough = models.CharField(
         max_length=16, choices=Passthrough.choices, default=Passthrough.INFERENCE
     )
-    connect_seconds = _seconds(5, "Longest wait for a connection.")
-    first_byte_seconds = _seconds(600, "Longest wait for the first byte of an answer.")
-    idle_seconds = _seconds(300, "Longest silence within an answer. The whole has no limit.")
+    connect_seconds = _seconds(5.0, "Longest wait for a connection.")
+    first_byte_seconds = _seconds(600.0, "Longest wait for the first byte of an answer.")
+    idle_seconds = _seconds(300.0, "Longest silence within an answer. The whole has no limit.")
     source = models.CharField(
         max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False
     )

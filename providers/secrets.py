@@ -17,8 +17,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from aurora_site.keyring import Keyring
+
 NONCE_BYTES = 12
 KEY_PREFIX = "aurora-"
+MOST_KEY_CHARACTERS = 512
 
 
 class Unopenable(Exception):
@@ -38,8 +41,12 @@ class Place:
 
 
 @cache
+def _derived(keyring: Keyring, purpose: str) -> tuple[bytes, ...]:
+    return keyring.derived(purpose)
+
+
 def _keys(purpose: str) -> tuple[bytes, ...]:
-    return settings.KEYRING.derived(purpose)
+    return _derived(settings.KEYRING, purpose)
 
 
 def seal(text: str, place: Place) -> str:

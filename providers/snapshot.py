@@ -11,6 +11,8 @@ from uuid import UUID
 
 from providers.addresses import Address
 
+MOST_ID_CHARACTERS = 255
+
 Card = Mapping[str, Any]
 """A model card as vLLM sends it: `id`, and whatever else the server says of the model."""
 
@@ -74,6 +76,16 @@ class Snapshot:
 
 NOT_LOADED = Snapshot(-1, MappingProxyType({}), MappingProxyType({}))
 """What is known before the database has been read: nothing."""
+
+
+def is_model_id(value: object) -> bool:
+    """Whether clients could ask for a model of this id, and a page or log line show it."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= MOST_ID_CHARACTERS
+        and value.isprintable()
+        and value.strip() == value
+    )
 
 
 def public_id(provider: str, model: str) -> str:

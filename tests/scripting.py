@@ -105,9 +105,11 @@ class Scripting:
         writes = (stream_head(content_type), *map(chunk_bytes, chunks), LAST_CHUNK)
         self._scripts.append(Script(writes, pause_seconds=pause_seconds, always=always))
 
-    def will_send(self, *raw: bytes, then: Then = "keep", always: bool = False) -> None:
-        """Any bytes at all, each argument its own write."""
-        self._scripts.append(Script(raw, then, always=always))
+    def will_send(
+        self, *raw: bytes, then: Then = "keep", pause_seconds: float = 0, always: bool = False
+    ) -> None:
+        """Any bytes at all, each argument its own write; the pause is before each but the first."""
+        self._scripts.append(Script(raw, then, pause_seconds, always=always))
 
     def will_cut_after(
         self, *chunks: bytes, how: Literal["close", "reset"] = "close", always: bool = False

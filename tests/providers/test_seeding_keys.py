@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from aurora_site.keyring import Keyring
-from providers import revision, secrets
+from providers import revision
 from providers.models import ApiKey, Source
 from providers.seeding import keys
 
@@ -170,10 +170,8 @@ def keyring(settings):
 
     def change(*held: str) -> None:
         settings.KEYRING = Keyring(held)
-        secrets._keys.cache_clear()
 
-    yield change
-    secrets._keys.cache_clear()
+    return change
 
 
 @pytest.mark.parametrize("revoked", [False, True])

@@ -1,0 +1,82 @@
+"""Log lines: one JSON object each, whatever is logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora_site.logs import JsonFormatter
+
+
+def line(message: str = "m", *args: Any, **extra: Any) -> dict[str, Any]:
+    record = logging.LogRecord("aurora.tests", logging.WARNING, __file__, 1, message, args, None)
+    vars(record).update(extra)
+    written = JsonFormatter().format(record)
+    assert "\n" not in written
+    read: dict[str, Any] = json.loads(written)
+    return read
+
+
+def test_a_line_says_when_how_bad_from_where_and_what():
+    before = datetime.now(UTC).replace(microsecond=0)
+    read = line("hello %s", "world")
+    assert list(read) == ["time", "level", "logger", "message"]
+    assert (read["level"], read["logger"], read["message"]) == (
+        "warning",
+        "aurora.tests",
+        "hello world",
+    )
+    assert before <= datetime.fromisoformat(read["time"]) <= datetime.now(UTC)
+    assert read["time"].endswith("+00:00")
+
+
+def test_fields_become_members_of_the_line():
+    read = line("call", fields={"status": 200, "ms": 1.5, "model": "a/b", "reason": None})
+    assert (read["status"], read["ms"], read["model"], read["reason"]) == (200, 1.5, "a/b", None)
+    assert read["message"] == "call"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_text_breaks_a_line(text):
+    read = line("%s", text, fields={"reason": text})
+    assert (read["message"], read["reason"]) == (text, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (ValueError("why"), "why"),
+        (object, "<class 'object'>"),
+        (("a", 1), ["a", 1]),
+        ({"a": {"b": ValueError("deep")}}, {"a": {"b": "deep"}}),
+        (float("nan"), None),
+    ],
+)
+def test_what_json_has_no_word_for_is_written_as_text(value, written):
+    assert line(fields={"value": value})["value"] == written
+
+
+def test_an_exception_comes_with_its_traceback_within_the_line(caplog):
+    caplog.handler.setFormatter(JsonFormatter())
+    try:
+        raise ZeroDivisionError("of a test")
+    except ZeroDivisionError:
+        logging.getLogger("aurora.tests").exception("it failed")
+    read = json.loads(caplog.text)
+    assert (read["message"], read["level"]) == ("it failed", "error")
+    assert read["exception"].startswith("Traceback")
+    assert "ZeroDivisionError: of a test" in read["exception"]
+
+
+def test_auroras_own_lines_of_the_chosen_level_are_written(settings):
+    assert settings.LOGGING["formatters"]["json"]["()"] == "aurora_site.logs.JsonFormatter"
+    assert logging.getLogger("aurora").getEffectiveLevel() == logging.INFO
+    assert logging.getLogger("some.library").getEffectiveLevel() == logging.WARNING

@@ -1,0 +1,173 @@
+"""Each setting: what it is without a word, what it takes, and what it says of nonsense."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aurora_site import options
+from aurora_site.options import OPTIONS, BadOption
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE, TWO = "1" * 32, "2" * 64
+ANY_TEXT: list[tuple[str, Any]] = [("$HOME", "$HOME"), ("a=b, c", "a=b, c")]
+
+# name: default, [(text, value)], [nonsense], what is right
+TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
+    "AURORA_HOST": ("0.0.0.0", [("::1", "::1"), (" 127.0.0.1 ", "127.0.0.1")], [], ""),
+    "AURORA_PORT": (
+        8080,
+        [("0", 0), ("65535", 65535), ("007", 7)],
+        ["-1", "65536", "http", "80.0", "8_0", "٣", "0x50", "80 "],
+        "a whole number from 0 to 65535",
+    ),
+    "AURORA_DATA_DIR": ("data", [("/var/lib/aurora", "/var/lib/aurora")], [], ""),
+    "DATABASE_URL": ("", [("postgres://u:p@h/n", "postgres://u:p@h/n")], [], ""),
+    "AURORA_CONFIG": ("", [("/etc/aurora.yaml", "/etc/aurora.yaml")], [], ""),
+    "AURORA_MASTER_KEY": ("", ANY_TEXT, [], ""),
+    "AURORA_ADMIN_PASSWORD": ("", [*ANY_TEXT, ("pässwort ", "pässwort ")], [], ""),
+    "AURORA_SECRET_KEYS": (
+        (),
+        [(ONE, (ONE,)), (f"{TWO},{ONE}", (TWO, ONE)), (f" {TWO} , {ONE} ,", (TWO, ONE))],
+        ["short", f"{ONE},short", "x" * 31],
+        "at least 32 characters",
+    ),
+    "AURORA_PUBLIC_URL": (
+        "",
+        [
+            ("https://aurora.example.com", "https://aurora.example.com"),
+            ("https://aurora.example.com/", "https://aurora.example.com"),
+            ("http://localhost:8080", "http://localhost:8080"),
+        ],
+        ["aurora.example.com", "ftp://h", "https://", "https://h/path", "https://[h", "//h"],
+        "",
+    ),
+    "AURORA_MAX_BODY_BYTES": (
+        33_554_432,
+        [("1", 1), (str(2**40), 2**40)],
+        ["0", str(2**40 + 1), "32MiB", "1e6"],
+        "a whole number from 1",
+    ),
+    "AURORA_UPLOAD_STALL_SECONDS": (30, [("1", 1), ("3600", 3600)], ["0", "3601", "1.5"], "from 1 to 3600"),
+    "AURORA_CLIENT_STALL_SECONDS": (60, [("1", 1), ("3600", 3600)], ["0", "3601", "-5"], "from 1 to 3600"),
+    "AURORA_UPSTREAM_CONNECTIONS": (10_000, [("1", 1)], ["0", "100001", "many"], "from 1 to 100000"),
+    "AURORA_DISCOVERY_SECONDS": (60, [("1", 1), ("86400", 86400)], ["0", "86401"], "from 1 to 86400"),
+    "AURORA_LOG_LEVEL": (
+        "info",
+        [("DEBUG", "debug"), ("Warning", "warning"), ("error", "error")],
+        ["loud", "critical", "20", "info "],
+        "one of debug, info, warning, error",
+    ),
+}  # fmt: skip
+GOOD = [(name, text, value) for name, row in TABLE.items() for text, value in row[1]]
+BAD = [(name, text, row[3]) for name, row in TABLE.items() for text in row[2]]
+
+
+def test_every_option_is_in_the_table_above():
+    assert [option.name for option in OPTIONS] == list(TABLE)
+
+
+def test_without_any_variable_each_option_has_its_default():
+    assert options.read({}) == {name: row[0] for name, row in TABLE.items()}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_an_empty_variable_is_as_good_as_none(name):
+    assert options.read({name: ""}) == options.read({})
+
+
+@pytest.mark.parametrize(("name", "text", "value"), GOOD)
+def test_a_good_value_is_taken_and_changes_nothing_else(name, text, value):
+    assert options.read({name: text}) == {**options.read({}), name: value}
+
+
+@pytest.mark.parametrize(("name", "text", "right"), BAD)
+def test_nonsense_is_refused_with_the_variables_name_and_what_is_right(name, text, right):
+    with pytest.raises(BadOption) as caught:
+        options.read({name: text})
+    message = str(caught.value)
+    assert message.startswith(f"{name}: ")
+    assert right in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", ["short-secret", f"{ONE},short-secret"])
+def test_a_refused_secret_is_not_repeated(text):
+    with pytest.raises(BadOption) as caught:
+        options.read({"AURORA_SECRET_KEYS": text})
+    assert "short-secret" not in str(caught.value)
+
+
+@given(st.sampled_from(sorted(TABLE)), st.text(max_size=20))
+def test_any_text_is_taken_or_refused(name, text):
+    try:
+        read = options.read({name: text})
+    except BadOption:
+        return
+    assert set(read) == set(TABLE)
+
+
+def test_what_is_not_auroras_is_not_looked_at():
+    assert options.read({"AURORA_POTR": "x", "PATH": "/bin", "VLLM_PORT": "x"}) == options.read({})
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_is_explained_in_a_sentence(option):
+    assert option.help.endswith(".")
+    if isinstance(TABLE[option.name][0], int) and option.name != "AURORA_PORT":
+        assert any(unit in option.name for unit in ("_BYTES", "_SECONDS", "_CONNECTIONS"))
+
+
+def settings_with(folder: Path, env_file: str, **environment: str) -> dict[str, Any]:
+    """What the settings are where `.env` holds `env_file`."""
+    shutil.copytree(ROOT / "aurora_site", folder / "aurora_site", dirs_exist_ok=True)
+    (folder / ".env").write_text(env_file, encoding="utf-8")
+    program = "import json; from aurora_site import settings; print(json.dumps(settings.OPTIONS))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
+
+
+def test_an_env_file_is_read_and_the_environment_beats_it(tmp_path):
+    read = settings_with(
+        tmp_path,
+        "# Aurora's settings\n"
+        "AURORA_PORT=9000\n"
+        "export AURORA_LOG_LEVEL=debug\n"
+        "AURORA_MASTER_KEY='$ecret-with-a-dollar'\n"
+        'AURORA_ADMIN_PASSWORD="$HOME"\n'
+        "AURORA_DISCOVERY_SECONDS=5\n",
+        AURORA_DISCOVERY_SECONDS="7",
+    )
+    assert (read["AURORA_PORT"], read["AURORA_LOG_LEVEL"]) == (9000, "debug")
+    assert read["AURORA_MASTER_KEY"] == "$ecret-with-a-dollar"
+    assert read["AURORA_ADMIN_PASSWORD"] == "$HOME"
+    assert read["AURORA_DISCOVERY_SECONDS"] == 7
+    assert (tmp_path / "data" / "keyring").exists()
+
+
+def test_a_value_that_begins_with_a_dollar_is_meant_as_it_stands(tmp_path):
+    read = settings_with(
+        tmp_path,
+        "AURORA_ADMIN_PASSWORD=$AURORA_MASTER_KEY\n",
+        AURORA_MASTER_KEY="$AURORA_ADMIN_PASSWORD",
+    )
+    assert read["AURORA_MASTER_KEY"] == "$AURORA_ADMIN_PASSWORD"
+    assert read["AURORA_ADMIN_PASSWORD"] == "$AURORA_MASTER_KEY"

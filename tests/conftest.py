@@ -1,0 +1,48 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.client import Limits
+from tests.mounted import MountedGateway, provider
+from tests.scripted_vllm import ScriptedVllm
+from tests.serving import ServerThread
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server_thread() -> Iterator[ServerThread]:
+    """The one reactor of the process."""
+    thread = ServerThread()
+    yield thread
+    thread.stop()
+
+
+@pytest.fixture
+def vllm() -> Iterator[ScriptedVllm]:
+    with ScriptedVllm() as server:
+        yield server
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """What a client may ask of `gateway`; a test that needs others parametrizes them."""
+    return Limits(body_bytes=2**20, upload_stall_seconds=4.0)
+
+
+@pytest.fixture
+def gateway(
+    server_thread: ServerThread, vllm: ScriptedVllm, limits: Limits
+) -> Iterator[MountedGateway]:
+    """Knows `vllm` as the provider `alpha`, and one master key."""
+    mounted = MountedGateway(server_thread, limits)
+    mounted.publish(provider(vllm.url))
+    yield mounted
+    mounted.close()

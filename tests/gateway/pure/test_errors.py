@@ -1,0 +1,109 @@
+"""The one error shape, and what each refusal says of itself."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import errors, refusals
+from gateway.errors import GatewayError
+
+TABLE = {
+    # class: status, type, code, param
+    "GatewayError": (500, "server_error", "internal_error", None),
+    "InvalidRequest": (400, "invalid_request_error", "invalid_request", None),
+    "InvalidJson": (400, "invalid_request_error", "invalid_json", None),
+    "InvalidPath": (400, "invalid_request_error", "invalid_path", None),
+    "UnsupportedEncoding": (415, "invalid_request_error", "unsupported_content_encoding", None),
+    "UnsupportedEndpoint": (400, "invalid_request_error", "unsupported_endpoint", None),
+    "Unauthorized": (401, "authentication_error", "invalid_api_key", None),
+    "NotPermitted": (403, "permission_error", "not_permitted", None),
+    "UnknownPath": (404, "invalid_request_error", "unknown_path", None),
+    "UnknownModel": (404, "invalid_request_error", "model_not_found", "model"),
+    "UnknownProvider": (404, "invalid_request_error", "provider_not_found", None),
+    "WrongMethod": (405, "invalid_request_error", "method_not_allowed", None),
+    "SlowUpload": (408, "invalid_request_error", "upload_stalled", None),
+    "BodyTooLarge": (413, "invalid_request_error", "body_too_large", None),
+    "NotReady": (503, "server_error", "not_ready", None),
+    "UpstreamError": (502, "provider_error", "upstream_error", None),
+    "UpstreamUnreachable": (502, "provider_error", "upstream_unreachable", None),
+    "UpstreamRefusedKey": (502, "provider_error", "upstream_auth", None),
+    "UpstreamBroke": (502, "provider_error", "upstream_broke", None),
+    "UpstreamTimeout": (504, "provider_error", "upstream_timeout", None),
+    "UpstreamConnectTimeout": (504, "provider_error", "upstream_connect_timeout", None),
+}
+
+
+def tree(root: type[GatewayError]) -> list[type[GatewayError]]:
+    """Every class that `errors` draws; `refusals.Reworded` takes its status from the server."""
+    below = [found for child in root.__subclasses__() for found in tree(child)]
+    return [root, *(c for c in below if c.__module__ == errors.__name__)]
+
+
+def made(kind: type[GatewayError]) -> GatewayError:
+    return kind(["POST", "GET"]) if kind is errors.WrongMethod else kind("What went wrong.")
+
+
+@pytest.mark.parametrize("kind", tree(GatewayError), ids=lambda kind: kind.__name__)
+def test_every_refusal_has_its_status_type_and_code(kind):
+    error = made(kind)
+    assert (error.status, error.type, error.code, error.param) == TABLE[kind.__name__]
+
+
+def test_no_refusal_is_missing_from_the_table():
+    assert sorted(kind.__name__ for kind in tree(GatewayError)) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("kind", tree(GatewayError), ids=lambda kind: kind.__name__)
+def test_every_refusal_is_of_the_one_shape(kind):
+    error = made(kind)
+    _, type_, code, param = TABLE[kind.__name__]
+    assert json.loads(errors.shape(error)) == {
+        "error": {"message": str(error), "type": type_, "param": param, "code": code}
+    }
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_message_survives_the_shape_and_breaks_no_line(message):
+    shaped = errors.shaped(message, type="t", code="c")
+    assert json.loads(shaped)["error"]["message"] == message
+    assert not set(shaped) & set(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "headers"),
+    [
+        (errors.Unauthorized("x"), {"www-authenticate": 'Bearer realm="aurora"'}),
+        (errors.WrongMethod({"POST", "GET"}), {"allow": "GET, POST"}),
+        (errors.NotReady("x"), {"retry-after": "1"}),
+        (errors.UnknownPath("x"), {}),
+    ],
+)
+def test_some_refusals_carry_a_header(error, headers):
+    assert error.headers == headers
+
+
+def test_a_wrong_method_names_the_right_ones():
+    assert str(errors.WrongMethod({"POST", "GET"})) == "This path takes GET, POST."
+
+
+def test_an_invalid_request_may_name_its_parameter():
+    error = errors.InvalidRequest("no", param="model")
+    assert json.loads(errors.shape(error))["error"]["param"] == "model"
+
+
+def test_only_what_was_not_sent_may_be_sent_elsewhere():
+    """Whether another provider is tried hangs on this class."""
+    not_sent = {kind for kind in tree(GatewayError) if issubclass(kind, errors.UpstreamUnreachable)}
+    assert not_sent == {errors.UpstreamUnreachable, errors.UpstreamConnectTimeout}
+
+
+def test_a_client_that_left_is_no_refusal():
+    assert not issubclass(errors.ClientGone, GatewayError)
+
+
+def test_a_reworded_answer_is_a_refusal_of_the_servers_own_status():
+    assert issubclass(refusals.Reworded, GatewayError)

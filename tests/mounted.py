@@ -1,0 +1,259 @@
+"""A gateway with its own catalog, served on a real socket for the length of one test."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import msgspec
+
+from aurora_site.logs import JsonFormatter
+from gateway.application import Gateway
+from gateway.client import Limits
+from gateway.upstream import Door
+from providers import addresses, secrets
+from providers.catalog import Catalog
+from providers.snapshot import Card, KeyEntry, ProviderEntry, Snapshot
+from tests.raw_http import Answer, Pairs, RawClient, request_bytes
+from tests.serving import ServerThread
+
+Result = TypeVar("Result")
+MASTER_KEY = "aurora-master-secret-of-these-tests"
+UPSTREAM_KEY = "upstream-secret-of-these-tests"
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+CHAT = "/v1/chat/completions"
+
+
+def provider(
+    url: str,
+    name: str = "alpha",
+    *,
+    models: Iterable[str] | dict[str, Card] = (MODEL,),
+    key: str | None = UPSTREAM_KEY,
+    **settings: Any,
+) -> ProviderEntry:
+    """An entry of type vllm, with limits short enough for a test to wait for."""
+    cards = models if isinstance(models, dict) else {model: {"id": model} for model in models}
+    limits = {"connect_seconds": 1.0, "first_byte_seconds": 4.0, "idle_seconds": 4.0}
+    return ProviderEntry(
+        id=uuid4(),
+        name=name,
+        type="vllm",
+        address=addresses.parse(url),
+        authorization=f"Bearer {key}" if key else None,
+        models=MappingProxyType(cards),
+        **{**limits, **settings},
+    )
+
+
+def key_of(secret: str, *, kind: str = "master", expires: datetime | None = None) -> KeyEntry:
+    return KeyEntry(uuid4(), "a test's key", secrets.hint(secret), kind, expires)
+
+
+def snapshot(
+    providers: Iterable[ProviderEntry], keys: dict[str, KeyEntry] | None = None
+) -> Snapshot:
+    """`keys` are by secret; without them MASTER_KEY is a master key."""
+    known = {MASTER_KEY: key_of(MASTER_KEY)} if keys is None else keys
+    ordered = sorted(providers, key=lambda entry: entry.name)
+    return Snapshot(
+        revision=1,
+        providers=MappingProxyType({entry.name: entry for entry in ordered}),
+        keys=MappingProxyType({secrets.digests(secret)[0]: key for secret, key in known.items()}),
+    )
+
+
+class Lines(logging.Handler):
+    """Keeps the lines of a logger as they would be printed, and lets a thread wait for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self.texts: list[tuple[str, str]] = []
+        self._changed = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._changed:
+            self.texts.append((record.name, self.format(record)))
+            self._changed.notify_all()
+
+    def of(self, logger: str) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(text) for name, text in self.texts if name == logger]
+
+    def wait_for(self, logger: str, count: int, seconds: float = 2.0) -> list[dict[str, Any]]:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.of(logger)) >= count, seconds)
+        return self.of(logger)
+
+
+class MountedGateway:
+    """Serves `gateway.application.Gateway` from its start to `close`, which checks what must hold
+    after any test: every call has its one line, no line holds a secret, nothing runs on."""
+
+    def __init__(self, thread: ServerThread, limits: Limits) -> None:
+        self.catalog = Catalog()
+        self.used_keys: list[UUID] = []
+        self.calls = 0
+        self._lines = Lines()
+        self._thread = thread
+        self._door = Door(connections=100)
+        self._gateway = Gateway(self.catalog, self._door, limits, self.used_keys.append)
+        self._clients: list[RawClient] = []
+        logging.getLogger("aurora").addHandler(self._lines)
+        self.url = thread.start(self._counted, drain_seconds=0.05)
+        self.port = urlsplit(self.url).port or 0
+        self._server = thread.servers[self.url]
+
+    async def _counted(self, *asgi: Any) -> None:
+        self.calls += 1
+        await self._gateway(*asgi)
+
+    def publish(self, *providers: ProviderEntry, keys: dict[str, KeyEntry] | None = None) -> None:
+        """What the calls that begin from now on know."""
+        self.catalog.publish(snapshot(providers, keys))
+
+    def connect(self, timeout_seconds: float = 5.0) -> RawClient:
+        """A connection, closed with the gateway at the latest."""
+        client = RawClient("127.0.0.1", self.port, timeout_seconds)
+        self._clients.append(client)
+        return client
+
+    def call(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Iterable[tuple[str, str]] = (),
+        key: str | None = MASTER_KEY,
+    ) -> Answer:
+        """One call over a connection of its own; `key` goes into Authorization."""
+        client = self.connect()
+        client.send(request(method, target, body, headers, key))
+        try:
+            return client.read_answer(to_head=method == "HEAD")
+        finally:
+            client.close()
+
+    def post(self, target: str, value: Any, **options: Any) -> Answer:
+        """`value` as JSON."""
+        return self.call("POST", target, msgspec.json.encode(value), **options)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of "aurora.calls", one for each call that has come in so far."""
+        return self._lines.wait_for("aurora.calls", self.calls)
+
+    def record(self) -> dict[str, Any]:
+        """The line of the only call."""
+        [line] = self._lines.wait_for("aurora.calls", 1)
+        return line
+
+    def lines(self, logger: str, having: str) -> list[dict[str, Any]]:
+        """The lines of another logger that have this member, one at least."""
+        end = time.monotonic() + 2
+        while not (found := [line for line in self._lines.of(logger) if having in line]):
+            assert time.monotonic() < end, f"no line of {logger} has {having!r}"
+            time.sleep(0.005)
+        return found
+
+    @property
+    def log_text(self) -> str:
+        """Every line of every logger of Aurora's."""
+        return "\n".join(text for _, text in self._lines.texts)
+
+    def wait_until_calls(self, count: int, seconds: float = 2.0) -> None:
+        """Until so many calls have begun."""
+        end = time.monotonic() + seconds
+        while self.calls < count:
+            assert time.monotonic() < end, f"{self.calls} of {count} calls began in {seconds} s"
+            time.sleep(0.002)
+
+    def running(self) -> dict[str, int]:
+        """How much is under way: calls, tasks of the loop, connections to providers in use."""
+        return self.on_loop(self._running())
+
+    def wait_until(self, holds: Callable[[dict[str, int]], bool], seconds: float = 2.0) -> None:
+        """Until what is `running()` is as wanted."""
+        end = time.monotonic() + seconds
+        while not holds(running := self.running()):
+            assert time.monotonic() < end, f"after {seconds} s: {running}"
+            time.sleep(0.005)
+
+    def wait_until_idle(self, seconds: float = 2.0) -> None:
+        self.wait_until(lambda running: not any(running.values()), seconds)
+
+    async def _running(self) -> dict[str, int]:
+        session = self._door._transport._session
+        connector: Any = session.connector if session is not None else None
+        return {
+            "calls": len(self._server.tasks),
+            "tasks": len(asyncio.all_tasks()) - 1,
+            "connections": len(connector._acquired) if connector is not None else 0,
+        }
+
+    def cancel_calls(self) -> None:
+        """What a server does to the calls that outlast its patience when it stops."""
+        for task in list(self._server.tasks):
+            self._server.loop.call_soon_threadsafe(task.cancel)
+
+    def on_loop(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._server.loop).result(timeout=5)
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        try:
+            self.wait_until_idle()
+            assert len(self._lines.of("aurora.calls")) == self.calls
+            for secret in (MASTER_KEY, UPSTREAM_KEY):
+                assert secret not in self.log_text
+        finally:
+            self._thread.stop(self.url)
+            self.on_loop(self._door.aclose())
+            logging.getLogger("aurora").removeHandler(self._lines)
+
+
+def request(
+    method: str,
+    target: str,
+    body: bytes = b"",
+    headers: Iterable[tuple[str, str]] = (),
+    key: str | None = MASTER_KEY,
+) -> bytes:
+    """The bytes of a call; JSON unless `headers` say otherwise."""
+    pairs: list[tuple[str, str]] = list(headers)
+    if key is not None:
+        pairs.append(("Authorization", f"Bearer {key}"))
+    if body and not any(name.lower() == "content-type" for name, _ in pairs):
+        pairs.append(("Content-Type", "application/json"))
+    return request_bytes(method, target, pairs, body)
+
+
+def chat(**members: Any) -> bytes:
+    """The body of a chat completion for MODEL on the provider `alpha`."""
+    value = {"model": f"alpha/{MODEL}", "messages": [], **members}
+    return msgspec.json.encode(value)
+
+
+def error_of(answer: Answer) -> dict[str, Any]:
+    """The error in `answer`, which must be in the one shape."""
+    assert answer.headers["content-type"] == "application/json"
+    assert int(answer.headers["content-length"]) == len(answer.body)
+    assert list(answer.json) == ["error"]
+    error: dict[str, Any] = answer.json["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    return error
+
+
+def pairs_named(pairs: Pairs, name: str) -> list[str]:
+    return [value for key, value in pairs if key.lower() == name]

@@ -1,0 +1,323 @@
+"""The thread beside the calls, with a real database and real servers: what changes is live soon."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from providers.background import Background
+from providers.catalog import Catalog
+from providers.key_use import KeyUse
+from providers.models import ApiKey, Discovery, Provider, Revision
+from providers.snapshot import Snapshot
+from tests.scripted_vllm import ScriptedVllm
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIVE_SECONDS = 2.0
+THREADS = {"aurora-background", "aurora-database_0"}
+
+
+class Watch:
+    """A running Background, and what it has published."""
+
+    def __init__(self) -> None:
+        self.catalog, self.key_use = Catalog(), KeyUse()
+        self.background = Background(self.catalog, self.key_use, discovery_seconds=60)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.catalog.current()
+
+    def shows(self, condition: Callable[[Snapshot], bool], seconds: float = LIVE_SECONDS) -> float:
+        """Seconds until a snapshot that fits is published; AssertionError when none is."""
+        return until(lambda: self.snapshot.is_loaded and condition(self.snapshot), seconds)
+
+
+def until(condition: Callable[[], object], seconds: float = LIVE_SECONDS) -> float:
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        try:
+            if condition():
+                return time.monotonic() - began
+        except KeyError:  # not this provider yet
+            pass
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    running = Watch()
+    running.background.start()
+    yield running
+    running.background.stop()
+
+
+@pytest.fixture
+def other_vllm() -> Iterator[ScriptedVllm]:
+    with ScriptedVllm() as server:
+        yield server
+
+
+def have_come(vllm: ScriptedVllm, count: int) -> bool:
+    return len(vllm.discoveries) >= count
+
+
+def add(vllm: ScriptedVllm, name: str = "a", **fields: object) -> Provider:
+    return Provider.objects.create(name=name, base_url=vllm.url, **fields)
+
+
+@contextmanager
+def without_table(model: type) -> Iterator[None]:
+    """The database fails on whoever reads `model`."""
+    table = model._meta.db_table  # type: ignore[attr-defined]
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+
+
+def test_an_added_server_is_asked_and_its_models_are_live(watch, vllm):
+    vllm.models = ["m", "org/n"]
+    watch.shows(lambda snapshot: not snapshot.providers)
+    add(vllm)
+    watch.shows(lambda snapshot: list(snapshot.cards) == ["a/m", "a/org/n"])
+
+
+def test_what_was_discovered_before_is_live_at_once_after_a_start(vllm):
+    vllm.will_refuse()
+    Discovery.objects.create(provider=add(vllm), cards=[{"id": "m"}])
+    running = Watch()
+    running.background.start()
+    try:
+        running.shows(lambda snapshot: "a/m" in snapshot.cards)
+    finally:
+        running.background.stop()
+
+
+def test_every_edit_of_a_provider_is_live(watch, vllm):
+    row = add(vllm)
+    watch.shows(lambda snapshot: len(snapshot.cards) == 1)
+
+    row.name, row.idle_seconds = "b", 7.0
+    row.save()
+    watch.shows(lambda snapshot: [*snapshot.providers] == ["b"])
+    assert watch.snapshot.providers["b"].idle_seconds == 7
+
+    row.models_mode, row.model_ids = "allowlist", ["only"]
+    row.save()
+    watch.shows(lambda snapshot: list(snapshot.cards) == ["b/only"])
+
+    row.enabled = False
+    row.save()
+    watch.shows(lambda snapshot: not snapshot.providers)
+
+    row.enabled = True
+    row.save()
+    watch.shows(lambda snapshot: list(snapshot.cards) == ["b/only"])
+
+    row.delete()
+    watch.shows(lambda snapshot: not snapshot.providers)
+
+
+def test_every_step_of_a_keys_life_is_live(watch):
+    held, _ = ApiKey.objects.issue("who")
+    watch.shows(lambda snapshot: set(snapshot.keys) == {held.digest})
+    successor, _ = held.rotate(timedelta(hours=1))
+    watch.shows(lambda snapshot: set(snapshot.keys) == {held.digest, successor.digest})
+    held.revoke()
+    watch.shows(lambda snapshot: set(snapshot.keys) == {successor.digest})
+    successor.delete()
+    watch.shows(lambda snapshot: not snapshot.keys)
+
+
+def test_a_server_at_another_address_or_with_another_key_is_asked_anew(watch, vllm, other_vllm):
+    vllm.models, other_vllm.models = ["here"], ["there"]
+    other_vllm.required_key = "k"
+    row = add(vllm)
+    watch.shows(lambda snapshot: list(snapshot.cards) == ["a/here"])
+    row.base_url = other_vllm.url
+    row.save()
+    until(lambda: Discovery.objects.get().error)
+    row.api_key = "k"
+    row.save()
+    watch.shows(lambda snapshot: list(snapshot.cards) == ["a/there"])
+    assert len(vllm.discoveries) == 1
+
+
+def test_a_change_that_leaves_the_way_to_a_server_as_it_is_asks_it_nothing(watch, vllm):
+    row = add(vllm)
+    watch.shows(lambda snapshot: len(snapshot.cards) == 1)
+    row.passthrough = "control"
+    row.save()
+    watch.shows(lambda snapshot: snapshot.providers["a"].passthrough == "control")
+    time.sleep(0.7)  # a round more
+    assert len(vllm.discoveries) == 1
+
+
+def test_a_failing_server_keeps_its_models_and_is_asked_again_ever_later(vllm, caplog):
+    Discovery.objects.create(provider=add(vllm), cards=[{"id": "old"}])
+    vllm.models = ["new"]
+    vllm.discovery.will_answer(500)
+    vllm.discovery.will_answer(500)
+    running = Watch()
+    asked: list[float] = []
+    with caplog.at_level(logging.INFO, "aurora.background"):
+        running.background.start()
+        try:
+            for count in (1, 2, 3):
+                until(functools.partial(have_come, vllm, count), 6)
+                asked.append(time.monotonic())
+                assert list(running.snapshot.cards) == ["a/old"]
+            running.shows(lambda snapshot: list(snapshot.cards) == ["a/new"])
+        finally:
+            running.background.stop()
+    first, second = asked[1] - asked[0], asked[2] - asked[1]
+    assert 0.8 < first < 2.5
+    assert 1.7 < second < 4
+    told = [r.getMessage() for r in caplog.records if r.name == "aurora.background"]
+    told = [text for text in told if text.startswith("provider ")]
+    assert told == [
+        "provider a: The server answers HTTP 500.",
+        "provider a answers again: 1 model.",
+    ]
+
+
+def test_a_server_that_was_down_is_live_soon_after_it_comes_up(watch, vllm):
+    vllm.will_refuse()
+    row = add(vllm)
+    until(lambda: Discovery.objects.filter(provider=row).exclude(error="").exists())
+    vllm.start()
+    watch.shows(lambda snapshot: len(snapshot.cards) == 1, 4)
+
+
+def test_one_stalled_server_delays_no_other(watch, vllm, other_vllm):
+    vllm.discovery.will_stall(always=True)
+    add(vllm, "a")
+    until(lambda: vllm.discoveries)
+    add(other_vllm, "b")
+    watch.shows(lambda snapshot: len(snapshot.providers["b"].models) == 1)
+    held, _ = ApiKey.objects.issue("who")
+    watch.shows(lambda snapshot: held.digest in snapshot.keys)
+    assert not Discovery.objects.filter(provider__name="a").exists()
+
+
+def test_while_the_database_fails_the_last_snapshot_stays_and_recovery_follows(watch, vllm, caplog):
+    row = add(vllm)
+    watch.shows(lambda snapshot: len(snapshot.cards) == 1)
+    last = watch.snapshot
+    with caplog.at_level(logging.INFO, "aurora.background"):
+        with without_table(Revision):
+            until(lambda: "the database fails" in caplog.text)
+            time.sleep(1.2)  # some rounds more
+            assert watch.snapshot is last
+        row.name = "b"
+        row.save()
+        watch.shows(lambda snapshot: list(snapshot.providers) == ["b"])
+    told = [r.getMessage() for r in caplog.records if r.name == "aurora.background"]
+    assert len([text for text in told if text.startswith("the database fails")]) == 1
+    assert len([text for text in told if text == "the database answers again"]) == 1
+
+
+def test_a_database_that_fails_from_the_start_is_waited_for(vllm):
+    running = Watch()
+    with without_table(Revision):
+        running.background.start()
+        try:
+            time.sleep(0.8)
+            assert not running.snapshot.is_loaded
+        except BaseException:
+            running.background.stop()
+            raise
+    try:
+        running.shows(lambda snapshot: snapshot.providers == {})
+    finally:
+        running.background.stop()
+
+
+def test_a_snapshot_that_cannot_be_read_leaves_the_last_and_recovery_follows(watch, vllm):
+    add(vllm)
+    watch.shows(lambda snapshot: len(snapshot.cards) == 1)
+    last = watch.snapshot
+    with without_table(ApiKey):
+        Provider.objects.create(name="b", base_url="http://127.0.0.1:9")
+        time.sleep(1.2)
+        assert watch.snapshot is last
+    watch.shows(lambda snapshot: set(snapshot.providers) == {"a", "b"})
+
+
+def test_a_failing_server_is_asked_again_while_the_database_fails(watch, vllm):
+    vllm.discovery.will_answer(500, always=True)
+    add(vllm)
+    until(lambda: vllm.discoveries)
+    until(Discovery.objects.exists)
+    with without_table(Revision):
+        until(lambda: len(vllm.discoveries) >= 2, 4)
+
+
+def test_key_use_is_written_at_the_end_at_the_latest(watch):
+    held, _ = ApiKey.objects.issue("who")
+    watch.key_use.note(held.pk)
+    watch.background.stop()
+    try:
+        held.refresh_from_db()
+        assert held.last_used is not None
+        assert timezone.now() - held.last_used < timedelta(seconds=10)
+    finally:
+        watch.background = Watch().background
+        watch.background.start()
+
+
+def test_without_a_usable_key_the_log_says_what_to_set_and_says_it_once(caplog):
+    running = Watch()
+    with caplog.at_level(logging.WARNING, "aurora.background"):
+        running.background.start()
+        try:
+            until(lambda: "AURORA_MASTER_KEY" in caplog.text)
+            Provider.objects.create(name="a", base_url="http://127.0.0.1:9", enabled=False)
+            time.sleep(1.2)
+        finally:
+            running.background.stop()
+    assert caplog.text.count("no usable key") == 1
+
+
+def test_stopping_ends_the_threads_soon_even_while_a_server_stalls(vllm):
+    vllm.discovery.will_stall(always=True)
+    add(vllm)
+    running = Watch()
+    running.background.start()
+    until(lambda: vllm.discoveries)
+    began = time.monotonic()
+    running.background.stop()
+    assert time.monotonic() - began < 1
+    assert not THREADS & {thread.name for thread in threading.enumerate()}
+    vllm.wait_until_left()
+
+
+def test_stopping_while_the_database_fails_is_no_crash_of_the_thread():
+    held, _ = ApiKey.objects.issue("who")
+    running = Watch()
+    running.background.start()
+    until(lambda: running.snapshot.is_loaded)
+    crashes: list[object] = []
+    before, threading.excepthook = threading.excepthook, crashes.append
+    try:
+        with without_table(ApiKey):
+            running.key_use.note(held.pk)
+            running.background.stop()
+    finally:
+        threading.excepthook = before
+    assert crashes == []
