@@ -11,7 +11,8 @@ from aurora_site import keyring, options
 from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it here
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env")
+if (BASE_DIR / ".env").exists():
+    environ.Env.read_env(BASE_DIR / ".env")
 
 try:
     OPTIONS = options.read(os.environ)
@@ -100,6 +101,8 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
         **alive,
         **DATABASE.get("OPTIONS", {}),
     }
+    # The background thread asks twice a second: not over a new connection each time.
+    DATABASE["CONN_MAX_AGE"], DATABASE["CONN_HEALTH_CHECKS"] = 60, True
 DATABASES = {"default": DATABASE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import logging
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
+from django.db import connection
 
 from providers import catalog
 from providers.seeding import SeedError, seed
 
 OPEN_FILES = 65_536
+MIGRATION_LOCK = 0x6D696772617465  # "migrate": any number that nobody else locks in this database
 log = logging.getLogger("aurora.serve")
 
 
@@ -26,13 +32,31 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            call_command("migrate", verbosity=0, interactive=False)
+            with _others_waiting():
+                call_command("migrate", verbosity=0, interactive=False)
             _seed()
         except SeedError as error:
             sys.exit("\n".join(f"aurora: {line}" for line in str(error).splitlines()))
-        except DatabaseFailure as error:
+        except (DatabaseFailure, OSError) as error:
             sys.exit(f"aurora: DATABASE_URL: the database fails: {_one_line(error)}")
         _serve()
+
+
+@contextmanager
+def _others_waiting() -> Iterator[None]:
+    """One process migrates at a time; those that waited find nothing left to do."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+            yield
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+        return
+    folder = os.open(Path(connection.settings_dict["NAME"]).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _seed() -> None:

@@ -1,0 +1,80 @@
+"""What the tests of real processes stand on: a checkout, a database each, and ways to start."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tests.process.databases import Database, Postgres, Sqlite
+from tests.process.running import Aurora, copy_program, manage
+
+Serve = Callable[..., Aurora]
+
+
+def _empty_database(folder: Path) -> Database:
+    """Of the kind that the suite runs on."""
+    url = settings.OPTIONS["DATABASE_URL"]
+    if not url:
+        return Sqlite(folder)
+    return Postgres.create(url, ",".join(settings.KEYRING.secrets), folder)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_program(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
+def migrated(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """What the tests' own databases are copied from, since migrating takes its time."""
+    database = _empty_database(tmp_path_factory.mktemp("migrated"))
+    try:
+        done = manage(checkout, database.settings, "migrate", "--verbosity", "0")
+        assert done.returncode == 0, done.stderr
+        yield database
+    finally:
+        database.drop()
+
+
+@pytest.fixture
+def database(migrated: Database, tmp_path: Path) -> Iterator[Database]:
+    """Migrated and empty."""
+    own = migrated.copy(tmp_path / "data")
+    yield own
+    own.drop()
+
+
+@pytest.fixture
+def empty_database(tmp_path: Path) -> Iterator[Database]:
+    """Without a single table."""
+    own = _empty_database(tmp_path / "data")
+    yield own
+    own.drop()
+
+
+@pytest.fixture
+def serve(checkout: Path, database: Database) -> Iterator[Serve]:
+    """Starts a process on the test's database with the given variables, and no others."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**variables: str) -> Aurora:
+            aurora = Aurora(checkout, {**database.settings, **variables})
+            stack.push(aurora.__exit__)
+            return aurora
+
+        yield start
+
+
+@pytest.fixture
+def orm(checkout: Path, database: Database) -> Callable[[str], None]:
+    """Runs a line of Python on the models, in a process of its own."""
+
+    def run(line: str) -> None:
+        done = manage(checkout, database.settings, "shell", "-c", line)
+        assert done.returncode == 0, done.stderr
+
+    return run

@@ -1,0 +1,88 @@
+"""Somebody at the admin's pages, over HTTP: logs in, fills forms in, reads what they answer."""
+
+from __future__ import annotations
+
+import re
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.process.running import CALL_SECONDS
+from tests.providers.admin_pages import KEYS, LIST, values
+
+UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
+
+
+class Operator:
+    """The superuser, logged in; close it. Every method ends in AssertionError where a page refuses."""
+
+    def __init__(self, url: str, password: str) -> None:
+        self._browser = httpx.Client(base_url=url, timeout=CALL_SECONDS, trust_env=False)
+        try:
+            self.open("/admin/login/")
+            landed = self._send("/admin/login/", username="admin", password=password)
+            assert "sessionid" in self._browser.cookies, landed.text
+        except BaseException:
+            self._browser.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._browser.close()
+
+    @property
+    def session(self) -> str:
+        return str(self._browser.cookies["sessionid"])
+
+    def open(self, path: str) -> httpx.Response:
+        return self._browser.get(path)
+
+    def add_provider(self, **form: Any) -> str:
+        """Its id."""
+        added = self._send(f"{LIST}add/", **values(**form), _continue="")
+        return _found(rf"/provider/({UUID})/change/", added.headers.get("location", ""), added)
+
+    def edit_provider(self, provider: str, **form: Any) -> None:
+        saved = self._send(f"{LIST}{provider}/change/", **values(**form))
+        assert saved.status_code == 302, saved.text
+
+    def id_of(self, name: str) -> str:
+        """Of the provider of that name."""
+        page = self.open(f"{LIST}?q={name}")
+        return _found(rf'href="{LIST}({UUID})/change/[^>]*>{name}<', page.text, page)
+
+    def add_key(self, name: str) -> tuple[str, str]:
+        """Its id and its secret."""
+        form = self.open(f"{KEYS}add/")
+        chosen = _found(rf'name="id" value="({UUID})"', form.text, form)
+        return chosen, _secret(self._send(f"{KEYS}add/", id=chosen, name=name))
+
+    def rotate(self, key: str, overlap_seconds: int) -> str:
+        """The successor's secret."""
+        return _secret(self._send(f"{KEYS}{key}/rotate/", overlap=overlap_seconds))
+
+    def revoke(self, key: str) -> None:
+        revoked = self._send(f"{KEYS}{key}/revoke/")
+        assert revoked.status_code == 302, revoked.text
+
+    def _send(self, path: str, **form: Any) -> httpx.Response:
+        token = self._browser.cookies["csrftoken"]
+        return self._browser.post(path, data={**form, "csrfmiddlewaretoken": token})
+
+
+def _secret(page: httpx.Response) -> str:
+    return _found(r'<code id="secret"[^>]*>([^<]+)</code>', page.text, page)
+
+
+def _found(pattern: str, text: str, page: httpx.Response) -> str:
+    match = re.search(pattern, text)
+    assert match, f"{page.status_code}: no {pattern} in {page.text}"
+    return match[1]

@@ -1,0 +1,112 @@
+"""The README's four examples, run as they are printed; only the ports are others."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.process.databases import Database
+from tests.process.running import LIVE_SECONDS, ROOT, Aurora, environment, eventually, free_port
+from tests.scripted_vllm import ScriptedVllm
+
+SECTION = re.search(
+    r"^## Four ways to put a server behind it$(.*?)^## ",
+    (ROOT / "README.md").read_text(),
+    re.DOTALL | re.MULTILINE,
+)
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", SECTION[1] if SECTION else "", re.DOTALL | re.MULTILINE)
+EXAMPLES = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
+CURL_SETTINGS = 'silent\nshow-error\nno-buffer\nwrite-out = "\\n%{http_code}"\n'
+
+
+def with_ports(block: str, ports: Mapping[int, int]) -> str:
+    """`block` with other ports. Each must be one that the README means."""
+    return re.sub(r"(?<=localhost:)\d+", lambda found: str(ports[int(found[0])]), block)
+
+
+def start(block: str, checkout: Path, database: Database, ports: Mapping[int, int]) -> Aurora:
+    """What the first block of an example starts."""
+    *exports, run = with_ports(block, ports).splitlines()
+    assert run == "make run"
+    script = "\n".join([*exports, f"exec {sys.executable} manage.py serve"])
+    settings = {**database.settings, "AURORA_PORT": str(ports[8080])}
+    return Aurora(checkout, settings, ["bash", "-euc", script])
+
+
+def run(block: str, folder: Path, ports: Mapping[int, int]) -> str:
+    """The body that the second block of an example gets. AssertionError unless with status 200."""
+    (folder / ".curlrc").write_text(CURL_SETTINGS)
+    done = subprocess.run(
+        ["bash", "-euc", with_ports(block, ports)],
+        env=environment({"CURL_HOME": str(folder), "no_proxy": "localhost"}),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    body, _, status = done.stdout.rpartition("\n")
+    assert (done.returncode, status) == (0, "200"), done
+    return body
+
+
+@pytest.fixture
+def second() -> Iterator[ScriptedVllm]:
+    with ScriptedVllm() as server:
+        yield server
+
+
+@pytest.fixture
+def example(  # noqa: PLR0917 - pytest passes fixtures by name
+    request: pytest.FixtureRequest,
+    checkout: Path,
+    database: Database,
+    tmp_path: Path,
+    vllm: ScriptedVllm,
+    second: ScriptedVllm,
+) -> Iterator[str]:
+    """The body that the README's example of this number ends with. The second server has a key."""
+    first_block, last_block = EXAMPLES[request.param]
+    second.required_key = "token-def456"
+    vllm.required_key = "token-abc123" if "VLLM_API_KEY" in first_block else None
+    ports = {8000: vllm.port, 8001: second.port, 8080: free_port()}
+    with start(first_block, checkout, database, ports) as aurora:
+        wanted = first_block.count("_BASE_URL=")
+        key = re.search(r"Bearer (\S+)\"", last_block)
+        assert key
+        eventually(lambda: len(aurora.models(key[1])) == wanted, LIVE_SECONDS)
+        yield run(last_block, tmp_path, ports)
+
+
+def test_there_are_four_examples() -> None:
+    assert len(EXAMPLES) == 4
+
+
+@pytest.mark.parametrize("example", [0], indirect=True)
+def test_a_server_without_a_key(example: str, vllm: ScriptedVllm) -> None:
+    assert json.loads(example)["choices"][0]["message"]["role"] == "assistant"
+    assert vllm.received[0].json["model"] == "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.mark.parametrize("example", [1], indirect=True)
+def test_a_server_with_a_key(example: str) -> None:
+    [card] = json.loads(example)["data"]
+    assert card["id"] == "vllm/meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.mark.parametrize("example", [2], indirect=True)
+def test_two_servers(example: str, vllm: ScriptedVllm, second: ScriptedVllm) -> None:
+    assert example.rstrip().endswith("data: [DONE]")
+    assert len(second.received) == 1
+    assert vllm.received == []
+
+
+@pytest.mark.parametrize("example", [3], indirect=True)
+def test_the_passthrough(example: str, vllm: ScriptedVllm) -> None:
+    assert json.loads(example)["tokens"]
+    assert vllm.received[0].path == "/tokenize"
