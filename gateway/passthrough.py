@@ -135,7 +135,9 @@ def _split(raw_path: bytes) -> tuple[str, list[str]]:
 
 def _spellings(path: str) -> tuple[str, ...]:
     """`path`, then with /v1 added or taken away: vLLM's routes may be written either way."""
-    return (path, path.removeprefix("/v1") if path.startswith("/v1/") else f"/v1{path}")
+    if not path.startswith("/v1/"):
+        return (path, f"/v1{path}")
+    return (path, path.removeprefix("/v1")) if not path.startswith("/v1/v1/") else (path,)
 
 
 def _match(method: str, path: str) -> tuple[Route, str] | None:

@@ -1,0 +1,200 @@
+"""The client leaves, the GPU stops: at any point, plain and streamed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.mounted import CHAT, MASTER_KEY, MountedGateway, chat, provider, request
+from tests.raw_http import RawClient
+from tests.scripted_vllm import ScriptedVllm
+from tests.scripting import answer as vllm_answer
+from tests.scripting import chunk_bytes, stream_head
+
+LEFT_WITHIN_SECONDS = 0.1
+PASSED = "/p/alpha/v1/chat/completions"
+BY_MODEL = "/p/vllm/v1/chat/completions"
+
+LEAVING = pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
+WAYS = pytest.mark.parametrize(
+    ("path", "stream"),
+    [(CHAT, False), (CHAT, True), (PASSED, False), (PASSED, True), (BY_MODEL, False)],
+    ids=["plain", "streamed", "passed through", "passed through, streamed", "passed by model"],
+)
+
+
+@pytest.fixture(autouse=True)
+def two_providers(gateway: MountedGateway, vllm: ScriptedVllm) -> None:
+    """Two of one type, so that BY_MODEL has to choose."""
+    gateway.publish(provider(vllm.url), provider("http://127.0.0.1:1", "omega"))
+
+
+def called(gateway: MountedGateway, path: str, stream: bool) -> RawClient:
+    client = gateway.connect()
+    client.send(request("POST", path, chat(stream=stream)))
+    return client
+
+
+def check_left(gateway: MountedGateway, vllm: ScriptedVllm, status: int) -> None:
+    """To be called right after the client left."""
+    assert vllm.wait_until_left() < LEFT_WITHIN_SECONDS
+    record = gateway.record()
+    assert (record["status"], record["reason"]) == (status, "the client left")
+    assert record["provider"] == "alpha"
+    gateway.wait_until_idle(0.5)
+    assert len(vllm.left_at) == 1
+
+
+@LEAVING
+@WAYS
+def test_the_client_leaves_before_the_headers(gateway, vllm, path, stream, leave):
+    vllm.will_stall()
+    client = called(gateway, path, stream)
+    vllm.wait_until_received()
+    getattr(client, leave)()
+
+    check_left(gateway, vllm, status=0)
+
+
+@LEAVING
+@WAYS
+def test_the_client_leaves_before_the_first_piece(gateway, vllm, path, stream, leave):
+    vllm.will_stall("body")
+    client = called(gateway, path, stream)
+    vllm.wait_until_received()
+    time.sleep(0.03)  # for the headers to be in
+    getattr(client, leave)()
+
+    check_left(gateway, vllm, status=0)
+
+
+@LEAVING
+@pytest.mark.parametrize("path", [CHAT, PASSED, BY_MODEL])
+def test_the_client_leaves_within_a_stream(gateway, vllm, path, leave):
+    vllm.will_stall(after_chunks=[b"data: 1\n\n", b"data: 2\n\n"])
+    client = called(gateway, path, stream=True)
+    client.read_head()
+    assert [client.read_chunk(), client.read_chunk()] == [b"data: 1\n\n", b"data: 2\n\n"]
+    getattr(client, leave)()
+
+    check_left(gateway, vllm, status=200)
+
+
+@LEAVING
+def test_the_client_leaves_while_chunks_are_coming(gateway, vllm, leave):
+    vllm.will_stream(*[b"data: %d\n\n" % number for number in range(500)], pause_seconds=0.005)
+    client = called(gateway, CHAT, stream=True)
+    client.read_head()
+    for _ in range(5):
+        client.read_chunk()
+    getattr(client, leave)()
+
+    check_left(gateway, vllm, status=200)
+
+
+@LEAVING
+@pytest.mark.parametrize("path", [CHAT, PASSED])
+def test_the_client_leaves_within_a_plain_answer(gateway, vllm, path, leave):
+    head = vllm_answer(200, [("content-length", "10000000")])
+    vllm.will_send(head + b"x" * 1_000_000, then="stall")
+    client = called(gateway, path, stream=False)
+    client.read_head()
+    getattr(client, leave)()
+
+    check_left(gateway, vllm, status=200)
+
+
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_a_client_that_reads_nothing_holds_vllm_back_and_may_leave(gateway, vllm, leave):
+    """A stream without end: what the client does not take is not fetched, let alone kept."""
+    chunk = b"data: %b\n\n" % (b"x" * 60_000)
+    vllm.will_send(stream_head(), *[chunk_bytes(chunk)] * 1000, then="stall")
+    client = called(gateway, CHAT, stream=True)
+    client.read_head()
+    time.sleep(0.3)
+    assert gateway.running()["connections"] == 1
+    getattr(client, leave)()
+
+    check_left(gateway, vllm, status=200)
+    assert gateway.record()["bytes"] < 20_000_000
+
+
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_the_client_leaves_within_an_upload_that_is_passed_on(gateway, vllm, leave):
+    """vLLM has its part of the body already; it must see the end of the connection too."""
+    client = gateway.connect()
+    client.send(
+        f"POST /p/alpha/tokenize HTTP/1.1\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
+        "Content-Length: 1000\r\n\r\n".encode()
+        + b"x" * 500
+    )
+    gateway.wait_until(lambda running: running["connections"] == 1)
+    getattr(client, leave)()
+
+    record = gateway.record()
+    assert (record["status"], record["provider"]) == (0, "alpha")
+    assert record["reason"] == "the client left within its body"
+    gateway.wait_until_idle(0.5)
+    assert vllm.received == []
+
+
+@pytest.mark.parametrize("path", [CHAT, BY_MODEL])
+def test_a_client_that_leaves_within_its_body_never_reaches_vllm(gateway, vllm, path):
+    client = gateway.connect()
+    client.send(request("POST", path, chat())[:-5])
+    gateway.wait_until_calls(1)
+    client.close()
+
+    record = gateway.record()
+    assert (record["status"], record["provider"]) == (0, "")
+    assert record["reason"] == "the client left within its body"
+    assert vllm.received == []
+
+
+def test_the_connection_of_a_client_that_left_is_not_used_again(gateway, vllm):
+    vllm.will_stall(after_chunks=[b"data: 1\n\n"])
+    client = called(gateway, CHAT, stream=True)
+    client.read_head()
+    client.close()
+    vllm.wait_until_left()
+
+    assert gateway.call("POST", CHAT, chat()).status == 200
+    assert len({seen.connection for seen in vllm.received}) == 2
+
+
+def test_a_client_that_leaves_after_its_answer_has_not_left_it(gateway, vllm):
+    client = called(gateway, CHAT, stream=True)
+    assert client.read_answer().chunks[-1] == b"data: [DONE]\n\n"
+    client.close()
+
+    assert "reason" not in gateway.record()
+    assert gateway.call("POST", CHAT, chat()).status == 200
+    assert {seen.connection for seen in vllm.received} == {1}
+
+
+def test_a_pipelined_call_waits_for_the_one_before_and_goes_with_its_client(gateway, vllm):
+    vllm.will_stall(always=True)
+    client = gateway.connect()
+    client.send(request("POST", CHAT, chat()) * 3)
+    vllm.wait_until_received()
+    time.sleep(0.05)
+    client.close()
+
+    check_left(gateway, vllm, status=0)
+    assert len(vllm.received) == 1
+
+
+def test_fifty_clients_that_leave_leave_nothing_behind(gateway, vllm):
+    vllm.will_stall(after_chunks=[b"data: 1\n\n"], always=True)
+    clients = [called(gateway, CHAT, stream=True) for _ in range(50)]
+    for client in clients:
+        client.read_head()
+    assert gateway.running() == {"calls": 50, "tasks": 100, "connections": 50}
+    for client in clients:
+        client.close()
+
+    for _ in clients:
+        vllm.wait_until_left()
+    gateway.wait_until_idle()
+    assert [line["reason"] for line in gateway.records] == ["the client left"] * 50

@@ -1,0 +1,164 @@
+"""What is there to serve: the listing, one card, and the probes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from providers.snapshot import NOT_LOADED
+from tests import recorded
+from tests.mounted import MODEL, error_of, provider
+
+CARD: dict[str, Any] = recorded.load("auth_get_v1_models").json["data"][0]
+LORA = {**CARD, "id": "sql-lora", "root": "/models/sql", "parent": MODEL}
+
+
+@pytest.fixture(autouse=True)
+def fleet(gateway, vllm):
+    """Two providers; one serves an adapter and a model whose card says little."""
+    bare = {"id": "vllm/foo", "created": 7}
+    gateway.publish(
+        provider(vllm.url, "beta", models={"sql-lora": LORA, MODEL: CARD, "vllm/foo": bare}),
+        provider(vllm.url, "alpha", models={MODEL: CARD}),
+    )
+
+
+def shown(provider_name: str, card: dict[str, Any]) -> dict[str, Any]:
+    own = {"id": f"{provider_name}/{card['id']}", "object": "model", "owned_by": provider_name}
+    return {**card, **own}
+
+
+def test_all_models_are_listed_sorted_by_their_public_ids(gateway):
+    answer = gateway.call("GET", "/v1/models")
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json["object"] == "list"
+    assert [card["id"] for card in answer.json["data"]] == [
+        f"alpha/{MODEL}",
+        f"beta/{MODEL}",
+        "beta/sql-lora",
+        "beta/vllm/foo",
+    ]
+
+
+def test_a_card_keeps_all_that_the_server_said(gateway):
+    cards = {card["id"]: card for card in gateway.call("GET", "/v1/models").json["data"]}
+
+    assert cards[f"alpha/{MODEL}"] == shown("alpha", CARD)
+    assert {"max_model_len", "root", "parent", "permission", "created"} <= set(CARD)
+    assert cards["beta/sql-lora"]["parent"] == MODEL
+    assert cards["beta/vllm/foo"] == {
+        "id": "beta/vllm/foo", "object": "model", "owned_by": "beta", "created": 7,
+    }  # fmt: skip
+
+
+def test_without_providers_the_listing_is_empty(gateway):
+    gateway.publish()
+
+    assert gateway.call("GET", "/v1/models").json == {"object": "list", "data": []}
+
+
+@pytest.mark.parametrize(
+    ("written", "public_id"),
+    [
+        (f"alpha/{MODEL}", f"alpha/{MODEL}"),
+        (f"beta/{MODEL}", f"beta/{MODEL}"),
+        (f"beta%2F{MODEL.replace('/', '%2f')}", f"beta/{MODEL}"),
+        (MODEL, f"alpha/{MODEL}"),
+        (MODEL.replace("/", "%2F"), f"alpha/{MODEL}"),
+        ("sql-lora", "beta/sql-lora"),
+        ("vllm/sql-lora", "beta/sql-lora"),
+        ("vllm/foo", "beta/vllm/foo"),
+        ("beta/vllm/foo", "beta/vllm/foo"),
+        ("%73ql-lora", "beta/sql-lora"),
+        ("sql-lora?x=1", "beta/sql-lora"),
+    ],
+)
+def test_one_model_is_shown_by_any_selector(gateway, written, public_id):
+    answer = gateway.call("GET", f"/v1/models/{written}")
+
+    assert answer.status == 200
+    listed = gateway.call("GET", "/v1/models").json["data"]
+    assert [answer.json] == [card for card in listed if card["id"] == public_id]
+
+
+@pytest.mark.parametrize("written", ["nope", "alpha/nope", "alpha/", "gamma/" + MODEL, "alpha%2F"])
+def test_a_model_that_is_not_there_is_404(gateway, written):
+    answer = gateway.call("GET", f"/v1/models/{written}")
+
+    assert (answer.status, error_of(answer)["code"]) == (404, "model_not_found")
+    assert gateway.record()["path"] == "/v1/models/{id}"
+
+
+@pytest.mark.parametrize("path", ["/v1/models", f"/v1/models/{MODEL}", "/health", "/ready"])
+def test_head_gets_the_head_of_the_answer(gateway, path):
+    head = gateway.call("HEAD", path)
+    answer = gateway.call("GET", path)
+
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == str(len(answer.body))
+    assert head.headers["content-type"] == answer.headers["content-type"]
+
+
+def test_a_connection_goes_on_after_head(gateway):
+    client = gateway.connect()
+    client.send(b"HEAD /health HTTP/1.1\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    assert client.read_answer(to_head=True).status == 200
+    assert client.read_answer().body == b'{"status":"ok"}'
+
+
+def test_listing_asks_no_server(gateway, vllm):
+    gateway.call("GET", "/v1/models")
+    gateway.call("GET", f"/v1/models/{MODEL}")
+
+    assert vllm.received == vllm.discoveries == []
+
+
+# The probes
+
+
+def test_ready_says_so_once_there_is_something_to_serve(gateway, vllm):
+    gateway.publish(provider(vllm.url, models=[]))
+    before = gateway.call("GET", "/ready", key=None)
+    gateway.publish(provider(vllm.url))
+    after = gateway.call("GET", "/ready", key=None)
+
+    assert (before.status, error_of(before)["code"]) == (503, "not_ready")
+    assert before.headers["retry-after"] == "1"
+    assert (after.status, after.json) == (200, {"status": "ready"})
+
+
+def test_health_only_says_that_the_process_lives(gateway):
+    gateway.publish(keys={})
+    answer = gateway.call("GET", "/health", key=None)
+
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/chat/completions", 503),
+        ("GET", "/v1/models", 503),
+        ("POST", "/p/alpha/tokenize", 503),
+        ("GET", "/ready", 503),
+        ("GET", "/nowhere", 404),
+    ],
+)
+def test_before_the_database_was_read_calls_are_503(gateway, method, path, status):
+    gateway.catalog.publish(NOT_LOADED)
+    answer = gateway.call(method, path)
+
+    assert answer.status == status
+    assert error_of(answer)["code"] == ("not_ready" if status == 503 else "unknown_path")
+    if status == 503:
+        assert answer.headers["retry-after"] == "1"
+        assert gateway.record()["reason"].startswith("not_ready")
+
+
+def test_before_the_database_was_read_the_process_lives(gateway):
+    gateway.catalog.publish(NOT_LOADED)
+
+    assert gateway.call("GET", "/health", key=None).status == 200
