@@ -15,6 +15,7 @@ from django.urls import re_path
 django_application = get_asgi_application()  # sets Django up: what follows needs its models
 
 from gateway.application import Gateway  # noqa: E402
+from gateway.bounded import Bounded  # noqa: E402
 from gateway.client import Limits  # noqa: E402
 from gateway.consumers import refuse_websocket  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
@@ -26,16 +27,20 @@ options = settings.OPTIONS
 catalog = Catalog()
 key_use = KeyUse()
 background = Background(catalog, key_use, discovery_seconds=options["AURORA_DISCOVERY_SECONDS"])
+limits = Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"])
 gateway = Gateway(
     catalog,
     Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"]),
-    Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"]),
+    limits,
     key_use.note,
 )
+# Django spools bodies, and without a limit: it gets only what is let through.
+most = min(options["AURORA_MAX_BODY_BYTES"], 2 * 2**20)
+bounded_django = Bounded(django_application, Limits(most, limits.upload_stall_seconds))
 # Channels routes to ASGI applications by Django's patterns, whose types speak of views alone.
 routes = [
-    re_path(r"^(?:$|admin(?:/|$)|static/)", django_application),  # type: ignore[arg-type]
+    re_path(r"^(?:$|admin(?:/|$)|api(?:/|$)|static/)", bounded_django),  # type: ignore[arg-type]
     re_path(r"", gateway),  # type: ignore[arg-type]
 ]
 application = ProtocolTypeRouter({"http": URLRouter(routes), "websocket": refuse_websocket})
-background.start()
+background.start()  # at import: Daphne has no lifespan events

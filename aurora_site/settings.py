@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import environ
 
 from aurora_site import keyring, options
+from aurora_site.rest import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - read here
 from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it here
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -18,7 +19,8 @@ try:
     OPTIONS = options.read(os.environ)
     DATA_DIR = BASE_DIR / OPTIONS["AURORA_DATA_DIR"]
     if not OPTIONS["DATABASE_URL"]:
-        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        # Nobody else's to read: who reads the sessions in the database is logged in.
+        DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     KEYRING = keyring.load(
         OPTIONS["AURORA_SECRET_KEYS"], DATA_DIR, external_database=bool(OPTIONS["DATABASE_URL"])
     )
@@ -53,6 +55,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "auditlog",
+    "rest_framework",
+    "drf_spectacular",
     "providers",
     "gateway",
 ]
@@ -67,6 +71,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "providers.admin.actor.ActorMiddleware",
 ]
+CSRF_FAILURE_VIEW = "aurora_site.urls.csrf_failure"
 LOGIN_REDIRECT_URL = "admin:index"
 ROOT_URLCONF = "aurora_site.urls"
 ASGI_APPLICATION = "aurora_site.asgi.application"
@@ -101,8 +106,6 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
         **alive,
         **DATABASE.get("OPTIONS", {}),
     }
-    # The background thread asks twice a second: not over a new connection each time.
-    DATABASE["CONN_MAX_AGE"], DATABASE["CONN_HEALTH_CHECKS"] = 60, True
 DATABASES = {"default": DATABASE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -120,11 +123,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "aurora_site.logs.JsonFormatter"}},
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+    "handlers": {"stdout": {"()": "aurora_site.logs.StdoutHandler", "formatter": "json"}},
     "root": {"handlers": ["stdout"], "level": "WARNING"},
     "loggers": {
         "aurora": {"level": OPTIONS["AURORA_LOG_LEVEL"].upper()},
-        "django.server": {"handlers": [], "propagate": True},
+        # A wrong Host is any scanner's; a traceback for each would fill the log.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.request": {"level": "ERROR"},
     },
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What Django serves: the admin, and the way to it. Everything else is the gateway's."""
+"""What Django serves: the admin, the way to it, and the management API. The gateway serves the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from gateway import errors
@@ -14,6 +14,7 @@ from gateway import errors
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("api/", include("providers.api.urls")),
 ]
 
 
@@ -26,6 +27,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _json(errors.InvalidRequest("This request cannot be served."), 400)
 
 
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _json(errors.NotPermitted("This is not permitted."), 403)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _json(errors.NotPermitted(f"This form cannot be taken; load it anew. {reason}"), 403)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _json(errors.UnknownPath(f"There is nothing at {request.path[:200]}."), 404)
 
@@ -36,4 +45,4 @@ def server_error(request: HttpRequest, *arguments: Any) -> HttpResponse:
     )
 
 
-handler400, handler404, handler500 = bad_request, not_found, server_error
+handler400, handler403, handler404, handler500 = bad_request, forbidden, not_found, server_error

@@ -8,7 +8,8 @@ class ProvidersConfig(AppConfig):
     verbose_name = "Aurora"
 
     def ready(self) -> None:
-        from providers import audit, revision  # noqa: PLC0415 - models are ready only now
+        from providers import audit, logins, revision  # noqa: PLC0415 - models are ready only now
 
         audit.register()
+        logins.connect()
         revision.connect()

@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.text import capfirst
 from unfold.widgets import (
     INPUT_CLASSES,
@@ -18,10 +17,9 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from providers import addresses, secrets
+from providers import addresses, edits
 from providers.models import ApiKey, Provider
 
-MOST_KEY_CHARACTERS = 4096
 KEEP = "•" * 12
 OVERLAPS = (
     (0, "None: the old key stops at once"),
@@ -55,7 +53,7 @@ class ProviderForm(forms.ModelForm):
     new_api_key = forms.CharField(
         label="API key",
         required=False,
-        max_length=MOST_KEY_CHARACTERS,
+        max_length=edits.MOST_PROVIDER_KEY_CHARACTERS,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="What vLLM was started with as --api-key. Empty: none is sent.",
     )
@@ -103,8 +101,7 @@ class ProviderForm(forms.ModelForm):
 
     def clean_new_api_key(self) -> str:
         typed: str = self.cleaned_data["new_api_key"]
-        if any(not 0x21 <= ord(character) <= 0x7E for character in typed):
-            raise ValidationError("A key has visible ASCII characters only, and no spaces.")
+        edits.check_key(typed)
         return typed
 
     def clean(self) -> dict[str, Any] | None:
@@ -122,16 +119,8 @@ class ProviderForm(forms.ModelForm):
         typed = self.cleaned_data.get("new_api_key", "")
         if self.cleaned_data.get("remove_api_key"):
             self.instance.api_key = ""
-        elif typed and typed != stored_key(self.instance):
-            self.instance.api_key = typed
-
-
-def stored_key(provider: Provider) -> str | None:
-    """The stored key; None where it cannot be opened."""
-    try:
-        return provider.api_key
-    except secrets.Unopenable:
-        return None
+        elif typed:
+            edits.put_key(self.instance, typed)
 
 
 class ExpiryField(forms.DateTimeField):
@@ -158,11 +147,6 @@ def _minute(value: datetime | None) -> datetime | None:
     return value.replace(second=0, microsecond=0) if value else None
 
 
-def check_is_to_come(value: datetime | None) -> None:
-    if value and value <= timezone.now():
-        raise ValidationError("That is past. To end a key now, revoke it.")
-
-
 class IssueForm(forms.Form):
     """A new key. Its id is chosen with the page, so that a page sent twice issues one key."""
 
@@ -172,7 +156,7 @@ class IssueForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
         help_text="Who uses this key, and for what.",
     )
-    expires = ExpiryField(validators=[check_is_to_come])
+    expires = ExpiryField(validators=[edits.check_is_to_come])
 
 
 class ApiKeyForm(forms.ModelForm):
@@ -188,7 +172,7 @@ class ApiKeyForm(forms.ModelForm):
         value: datetime | None = self.cleaned_data["expires"]
         if "expires" not in self.changed_data:
             return self.instance.expires
-        check_is_to_come(value)
+        edits.check_is_to_come(value)
         return value
 
 

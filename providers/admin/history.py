@@ -33,8 +33,10 @@ admin.site.unregister(LogEntry)
 
 
 def actor(entry: LogEntry) -> str:
-    """Who did it; "Aurora" for what a start-up, not a person, has done."""
-    return str(entry.actor or entry.actor_email or "Aurora")
+    """Who did it: a person or an API key; "Aurora" for what a start-up has done."""
+    by = str((entry.additional_data or {}).get("by", ""))
+    key = by if by.startswith("API key ") else ""
+    return str(entry.actor or entry.actor_email or key or "Aurora")
 
 
 def changes_table(entry: LogEntry) -> SafeString:

@@ -106,6 +106,11 @@ class ApiKeyAdmin(ObjectHistory):
     def used(self, key: ApiKey) -> SafeString | None:
         return _moment(key.last_used) if key.last_used else None
 
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
+        """Only what was edited: a revocation made meanwhile must not be written over."""
+        if form.changed_data:
+            obj.save(update_fields=form.changed_data)
+
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """What is over stays as it was."""
         return super().has_change_permission(request, obj) and (obj is None or obj.usable)

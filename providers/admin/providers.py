@@ -14,20 +14,18 @@ from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from providers import discovery
+from providers import discovery, edits
 from providers.admin import health
-from providers.admin.forms import ProviderForm, stored_key
+from providers.admin.forms import ProviderForm
 from providers.admin.history import ObjectHistory
 from providers.models import Provider, Source
 
 MOST_ERROR_CHARACTERS = 80
-SAVED = (*ProviderForm.Meta.fields, "sealed_api_key")
 
 SERVER = (
     "Server",
@@ -142,7 +140,7 @@ class ProviderAdmin(ObjectHistory):
                 "health": health.of(stored),
                 "error": health.error_of(stored),
                 "models": health.models_of(stored),
-                "key_is_lost": bool(stored.sealed_api_key) and stored_key(stored) is None,
+                "key_is_lost": bool(stored.sealed_api_key) and edits.stored_key(stored) is None,
                 "refresh_url": _url("refresh", stored.pk),
                 "follow_url": _url("follow", stored.pk),
                 "may_edit": self.has_change_permission(request, stored),
@@ -151,22 +149,18 @@ class ProviderAdmin(ObjectHistory):
 
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: Any) -> None:
         """Save what has changed, and nothing otherwise: a row is detached by edits alone."""
-        if not change:
-            obj.save()
-            return
-        held = Provider.objects.get(pk=obj.pk)
-        if any(getattr(held, name) != getattr(obj, name) for name in SAVED):
+        if change:
             self._save_edit(request, obj)
+        else:
+            obj.save()
 
     def _save_edit(self, request: HttpRequest, provider: Provider) -> None:
-        if provider.source != Source.ADMIN and not provider.detached:
-            provider.detached = timezone.now()
+        if edits.save(provider):
             text = (
                 f"{provider.name} came from the {provider.get_source_display()}. After this edit it"
                 " no longer follows it; the button on its page makes it follow again."
             )
             self.message_user(request, text, messages.WARNING)
-        provider.save()
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Without what discovery found, which no operator thinks of as a thing to delete."""
@@ -255,10 +249,9 @@ class ProviderAdmin(ObjectHistory):
     def follow_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Give a row back to the environment or YAML file that it came from."""
         provider = self._to_change(request, object_id)
-        if provider.detached:
-            with transaction.atomic():
-                provider.detached = None
-                provider.save(update_fields=["detached"])
+        with transaction.atomic():
+            followed = edits.follow(provider)
+        if followed:
             text = (
                 f"{provider.name} follows the {provider.get_source_display()} again,"
                 " from the next start on."

@@ -1,0 +1,1 @@
+"""The management REST API: what the admin does, for programs. docs/management-api.md describes it."""

@@ -1,0 +1,187 @@
+"""Rows as JSON and back. Secrets go in, and come out only from what makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from providers import addresses, catalog, edits
+from providers.models import ApiKey, Provider
+
+MOST_NAMED = 10
+YEAR_SECONDS = 31_536_000
+
+
+class Strict(serializers.Serializer[Any]):
+    """Refuses members that it does not take, so that a misspelt one is not silently without effect."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            taken = {name for name, field in self.fields.items() if not field.read_only}
+            others = sorted(str(name)[:80] for name in set(data) - taken)[:MOST_NAMED]
+            if others:
+                raise serializers.ValidationError(
+                    {name: ["This member cannot be set."] for name in others}
+                )
+        return super().to_internal_value(data)
+
+
+class Seconds(serializers.FloatField):
+    """A JSON number. The framework would take the text "nan", which no bound refuses."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class HealthSerializer(serializers.Serializer[Any]):
+    """What discovery last found. `models` are the ids as the server knows them."""
+
+    models = serializers.ListField(child=serializers.CharField(), read_only=True)
+    asked = serializers.DateTimeField(allow_null=True, read_only=True)
+    answered = serializers.DateTimeField(allow_null=True, read_only=True)
+    error = serializers.CharField(read_only=True)
+
+
+class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
+    """A provider. The model's own validation decides; the fields' only comes before it."""
+
+    api_key = serializers.CharField(
+        write_only=True,
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        trim_whitespace=False,
+        max_length=edits.MOST_PROVIDER_KEY_CHARACTERS,
+        validators=[edits.check_key],
+        help_text="What vLLM asks for. Left out: kept as it is. null or empty: removed.",
+    )
+    has_api_key = serializers.SerializerMethodField()
+    model_ids = serializers.ListField(
+        child=serializers.CharField(trim_whitespace=False), required=False
+    )
+    connect_seconds = Seconds(required=False)
+    first_byte_seconds = Seconds(required=False)
+    idle_seconds = Seconds(required=False)
+    health = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Provider
+        fields = (
+            "name",
+            "type",
+            "base_url",
+            "api_key",
+            "has_api_key",
+            "enabled",
+            "models_mode",
+            "model_ids",
+            "passthrough",
+            "connect_seconds",
+            "first_byte_seconds",
+            "idle_seconds",
+            "source",
+            "detached",
+            "created",
+            "health",
+        )
+        read_only_fields = ("source", "detached", "created")
+
+    def get_has_api_key(self, provider: Provider) -> bool:
+        return bool(provider.sealed_api_key)
+
+    @extend_schema_field(HealthSerializer)
+    def get_health(self, provider: Provider) -> dict[str, Any]:
+        found = getattr(provider, "discovery", None)
+        models = [card["id"] for card in catalog.discovered_cards(provider)]
+        if found is None:
+            return HealthSerializer(_NEVER_ASKED).data
+        return HealthSerializer({**vars(found), "models": models}).data
+
+    def validate_base_url(self, value: str) -> str:
+        return addresses.normalised(value)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Put the values on the row, which nobody else holds, and let it judge itself."""
+        row = self.instance or Provider()
+        if "api_key" in attrs:
+            edits.put_key(row, attrs["api_key"] or "")
+        for name in attrs.keys() - {"api_key"}:
+            setattr(row, name, attrs[name])
+        row.full_clean()
+        return {"row": row}
+
+    def create(self, validated_data: dict[str, Any]) -> Provider:
+        row: Provider = validated_data["row"]
+        row.save()
+        return row
+
+    def update(self, instance: Provider, validated_data: dict[str, Any]) -> Provider:
+        edits.save(instance)
+        return instance
+
+
+_NEVER_ASKED: dict[str, Any] = {"models": [], "asked": None, "answered": None, "error": ""}
+
+
+class OutcomeSerializer(serializers.Serializer[Any]):
+    """What came of asking a server, in words, and the ids of its models."""
+
+    ok = serializers.BooleanField(read_only=True)
+    text = serializers.CharField(read_only=True)
+    models = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+
+class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
+    """A key without its secret."""
+
+    state = serializers.ChoiceField(
+        choices=["active", "rotated", "expired", "retired", "revoked"], read_only=True
+    )
+
+    class Meta:
+        model = ApiKey
+        fields: tuple[str, ...] = (
+            "id",
+            "name",
+            "kind",
+            "hint",
+            "state",
+            "expires",
+            "created",
+            "last_used",
+            "source",
+            "successor",
+        )
+        read_only_fields = ("kind", "hint", "created", "last_used", "source", "successor")
+
+    def validate_expires(self, value: datetime | None) -> datetime | None:
+        edits.check_is_to_come(value)
+        return value
+
+
+class IssuedKeySerializer(ApiKeySerializer):
+    """A new key with its secret, which is shown this once."""
+
+    secret = serializers.CharField(read_only=True)
+
+    class Meta(ApiKeySerializer.Meta):
+        fields = (*ApiKeySerializer.Meta.fields, "secret")
+
+
+class RotateSerializer(Strict):
+    """How a key is rotated."""
+
+    overlap_seconds = serializers.IntegerField(
+        min_value=0,
+        max_value=YEAR_SECONDS,
+        help_text="How long the old key goes on, or to its own earlier expiry.",
+    )
+
+    def overlap(self) -> timedelta:
+        return timedelta(seconds=self.validated_data["overlap_seconds"])

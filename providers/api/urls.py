@@ -1,0 +1,25 @@
+"""The routes of the management API, below /api/."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from providers.api.views import ApiKeys, Providers, Schema
+
+NAME = r"^providers/(?P<name>[a-z0-9._-]+)"
+
+urlpatterns = [
+    path("providers", Providers.as_view({"get": "list", "post": "create"})),
+    re_path(
+        rf"{NAME}\Z",
+        Providers.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    ),
+    re_path(rf"{NAME}/refresh\Z", Providers.as_view({"post": "refresh"})),
+    re_path(rf"{NAME}/test\Z", Providers.as_view({"post": "test"})),
+    re_path(rf"{NAME}/follow\Z", Providers.as_view({"post": "follow"})),
+    path("keys", ApiKeys.as_view({"get": "list", "post": "create"})),
+    path("keys/<uuid:id>", ApiKeys.as_view({"get": "retrieve", "patch": "partial_update"})),
+    path("keys/<uuid:id>/rotate", ApiKeys.as_view({"post": "rotate"})),
+    path("keys/<uuid:id>/revoke", ApiKeys.as_view({"post": "revoke"})),
+    path("schema", Schema.as_view()),
+]

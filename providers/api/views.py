@@ -1,0 +1,187 @@
+"""What the management API does. Each view is guarded; each change is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from providers import discovery, edits
+from providers.api import serializers
+from providers.api.errors import Conflict
+from providers.api.permissions import MasterKeyOrStaff
+from providers.api.recording import change
+from providers.models import ApiKey, Provider
+
+
+class Uncached(APIView):
+    """No cache keeps an answer: some hold a new secret, and all depend on who asks."""
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response["Cache-Control"] = "no-store"
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Provider]):
+    """vLLM servers, by name."""
+
+    queryset = Provider.objects.select_related("discovery").order_by("name")
+    serializer_class = serializers.ProviderSerializer
+    lookup_field = "name"
+    needs = {
+        "list": ("providers.view_provider",),
+        "retrieve": ("providers.view_provider",),
+        "create": ("providers.add_provider",),
+        "partial_update": ("providers.change_provider",),
+        "destroy": ("providers.delete_provider",),
+        "refresh": ("providers.change_provider",),
+        "test": ("providers.change_provider",),
+        "follow": ("providers.change_provider",),
+    }
+
+    def create(self, request: Request) -> Response:
+        """Add a server. It is asked for its models at once."""
+        with change(request):
+            row = _saved(self.get_serializer(data=request.data))
+        return self._answer(row.name, 201)
+
+    def partial_update(self, request: Request, name: str) -> Response:
+        """Change what is sent. A row of the environment or a YAML file follows it no longer."""
+        with change(request):
+            held = _locked(name)
+            row = _saved(self.get_serializer(held, data=request.data, partial=True))
+        return self._answer(row.name)
+
+    def destroy(self, request: Request, name: str) -> Response:
+        """Remove a server. The environment or YAML file brings it back if it still names it."""
+        with change(request):
+            _locked(name).delete()
+        return Response(status=204)
+
+    @extend_schema(request=None)
+    def refresh(self, request: Request, name: str) -> Response:
+        """Ask the server for its models now, and keep what it says: see `health`."""
+        try:
+            discovery.ask_now(self.get_object().pk)
+        except Provider.DoesNotExist:  # deleted or moved while it was asked
+            raise Http404 from None
+        return self._answer(name)
+
+    @extend_schema(request=None, responses=serializers.OutcomeSerializer)
+    def test(self, request: Request, name: str) -> Response:
+        """Ask the server for its models now, and keep nothing."""
+        outcome = discovery.test(self.get_object())
+        models = [card["id"] for card in outcome.cards]
+        said = {"ok": outcome.ok, "text": outcome.text, "models": models}
+        return Response(serializers.OutcomeSerializer(said).data)
+
+    @extend_schema(request=None)
+    def follow(self, request: Request, name: str) -> Response:
+        """Let an edited row follow the environment or YAML file again, from the next start on."""
+        with change(request):
+            row = _locked(name)
+            edits.follow(row)
+        return self._answer(name)
+
+    def _answer(self, name: str, status: int = 200) -> Response:
+        row = get_object_or_404(self.get_queryset(), name=name)
+        return Response(self.get_serializer(row).data, status)
+
+
+def _locked(name: str) -> Provider:
+    return get_object_or_404(Provider.objects.select_for_update(), name=name)
+
+
+def _saved(serializer: BaseSerializer[Any]) -> Any:
+    serializer.is_valid(raise_exception=True)
+    return serializer.save()
+
+
+class ApiKeys(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[ApiKey]):
+    """Callers' keys. They are never deleted: a revoked one keeps its secret from coming back."""
+
+    queryset = ApiKey.objects.order_by("-created", "id")
+    serializer_class = serializers.ApiKeySerializer
+    lookup_field = "id"
+    needs = {
+        "list": ("providers.view_apikey",),
+        "retrieve": ("providers.view_apikey",),
+        "create": ("providers.add_apikey",),
+        "partial_update": ("providers.change_apikey",),
+        "rotate": ("providers.change_apikey", "providers.add_apikey"),
+        "revoke": ("providers.change_apikey",),
+    }
+
+    @extend_schema(responses={201: serializers.IssuedKeySerializer})
+    def create(self, request: Request) -> Response:
+        """Issue a key. Its `secret` is in this answer and nowhere else."""
+        sent = self.get_serializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        with change(request):
+            key, secret = ApiKey.objects.issue(**sent.validated_data)
+        return self._shown_once(key, secret)
+
+    def partial_update(self, request: Request, id: UUID) -> Response:
+        """Change the name, or the expiry, of a key that is usable."""
+        with change(request):
+            key = _locked_key(id)
+            if not key.usable:
+                raise Conflict(f"This key is {key.state}: it cannot be changed.")
+            key = _saved(self.get_serializer(key, data=request.data, partial=True))
+        return Response(self.get_serializer(key).data)
+
+    @extend_schema(
+        request=serializers.RotateSerializer, responses={201: serializers.IssuedKeySerializer}
+    )
+    def rotate(self, request: Request, id: UUID) -> Response:
+        """Issue a successor, whose `secret` is in this answer alone; the old key goes on a while."""
+        sent = serializers.RotateSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        with change(request):
+            try:
+                successor, secret = _locked_key(id).rotate(sent.overlap())
+            except ValidationError as error:
+                raise Conflict(error.messages[0]) from None
+        return self._shown_once(successor, secret)
+
+    @extend_schema(request=None)
+    def revoke(self, request: Request, id: UUID) -> Response:
+        """End a key for good. Revoking again changes nothing."""
+        with change(request):
+            key = _locked_key(id)
+            if not key.revoked:
+                key.revoke()
+        return Response(self.get_serializer(key).data)
+
+    def _shown_once(self, key: ApiKey, secret: str) -> Response:
+        return Response({**self.get_serializer(key).data, "secret": secret}, 201)
+
+
+def _locked_key(id: UUID) -> ApiKey:
+    return get_object_or_404(ApiKey.objects.select_for_update(), pk=id)
+
+
+class Schema(Uncached, SpectacularAPIView):
+    """The OpenAPI 3 description of this API, as JSON or (?format=yaml) YAML."""
+
+    permission_classes = [MasterKeyOrStaff]
+    renderer_classes: list[type[BaseRenderer]] = [
+        OpenApiJsonRenderer,
+        JSONRenderer,
+        OpenApiYamlRenderer,
+    ]

@@ -1,0 +1,74 @@
+"""What an operator's edit does to a row, whichever door it comes through: the admin or the API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from providers import secrets
+from providers.models import Provider, Source
+
+MOST_PROVIDER_KEY_CHARACTERS = 4096
+EDITABLE = (
+    "name",
+    "type",
+    "base_url",
+    "sealed_api_key",
+    "enabled",
+    "models_mode",
+    "model_ids",
+    "passthrough",
+    "connect_seconds",
+    "first_byte_seconds",
+    "idle_seconds",
+)
+
+
+def save(provider: Provider) -> bool:
+    """Save an edited row, if anything of it has changed. Whether it ended the row's following.
+
+    Its base URL must be normalised already: a URL written otherwise would count as a change.
+    """
+    held = Provider.objects.get(pk=provider.pk)
+    if all(getattr(held, name) == getattr(provider, name) for name in EDITABLE):
+        return False
+    detaches = provider.source != Source.ADMIN and not provider.detached
+    if detaches:
+        provider.detached = timezone.now()
+    provider.save()
+    return detaches
+
+
+def follow(provider: Provider) -> bool:
+    """Give a row back to the environment or YAML file that it came from. Whether it was detached."""
+    if not provider.detached:
+        return False
+    provider.detached = None
+    provider.save(update_fields=["detached"])
+    return True
+
+
+def put_key(provider: Provider, key: str) -> None:
+    """Put `key` on the row, "" for none; the sealed value stays as it is if it holds that key."""
+    if key != stored_key(provider):
+        provider.api_key = key
+
+
+def stored_key(provider: Provider) -> str | None:
+    """The stored key; None where it cannot be opened."""
+    try:
+        return provider.api_key
+    except secrets.Unopenable:
+        return None
+
+
+def check_key(value: str) -> None:
+    if any(not 0x21 <= ord(character) <= 0x7E for character in value):
+        raise ValidationError("A key has visible ASCII characters only, and no spaces.")
+
+
+def check_is_to_come(value: datetime | None) -> None:
+    if value and value <= timezone.now():
+        raise ValidationError("That is past. To end a key now, revoke it.")
