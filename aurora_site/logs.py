@@ -1,10 +1,15 @@
-"""Log lines as JSON, one object a line."""
+"""Log lines as JSON, one object a line, to standard output."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
+import os
+import stat
+import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -23,3 +28,50 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class StdoutHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard output, and never waits for who reads it.
+
+    A pipe that nobody empties would stop every call. Lines that it cannot take are dropped and
+    counted; the next that it takes is followed by one that says how many.
+    """
+
+    PIPE_BYTES = 2**20
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+        self.dropped_lines = 0
+        self._pipe = self._open_pipe()
+
+    def _open_pipe(self) -> int | None:
+        """The file descriptor, if standard output is a pipe: from now on it does not block."""
+        try:
+            descriptor = self.stream.fileno()
+        except (OSError, ValueError):  # replaced by something without one
+            return None
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return None
+        os.set_blocking(descriptor, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # more than this user may have
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, self.PIPE_BYTES)
+        return descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._pipe is None:
+            super().emit(record)
+            return
+        try:
+            os.write(self._pipe, f"{self.format(record)}\n".encode())
+        except BlockingIOError:
+            self.dropped_lines += 1
+        except OSError:
+            self.handleError(record)
+        else:
+            self._tell_of_dropped()
+
+    def _tell_of_dropped(self) -> None:
+        if self.dropped_lines:
+            dropped, self.dropped_lines = self.dropped_lines, 0
+            logging.getLogger("aurora.logs").warning("%d log lines were dropped", dropped)

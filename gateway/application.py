@@ -8,7 +8,6 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
-from gateway import errors
 from gateway.client import Client, Limits, Receive, Request, Send
 from gateway.endpoints import Endpoint, find
 from gateway.errors import ClientGone, GatewayError
@@ -35,7 +34,8 @@ class Gateway:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         request = Request.of(scope)
-        client = Client(request, receive, send, self._limits)
+        until_gone = scope.get("extensions", {}).get("aurora.gone")
+        client = Client(request, receive, send, self._limits, until_gone)
         record = Record(request.method, request.id)
         try:
             await self._answered(client, record)
@@ -46,13 +46,14 @@ class Gateway:
     async def _answered(self, client: Client, record: Record) -> None:
         """Every way a call may end passes here."""
         try:
-            endpoint = find(client.request.method, client.request.path)
+            endpoint = find(client.request.path)
             record.path = endpoint.path
+            endpoint.check(client.request.method)
             await VIEWS[endpoint.action](self._exchange(client, endpoint, record))
         except GatewayError as error:
             record.reason = error.reason
             if not client.status:
-                await _refused(client, error)
+                await client.refuse(error)
         except ClientGone as error:
             record.reason = str(error)
         except ConnectionAbortedError as error:
@@ -66,13 +67,8 @@ class Gateway:
             record.reason = "internal error"
             if client.status:
                 raise
-            await _refused(client, GatewayError("Aurora failed to handle this call."))
+            await client.refuse(GatewayError("Aurora failed to handle this call."))
 
     def _exchange(self, client: Client, endpoint: Endpoint, record: Record) -> Exchange:
         snapshot = self._catalog.current()
         return Exchange(client, endpoint, snapshot, self._door, record, self._note_key_use)
-
-
-async def _refused(client: Client, error: GatewayError) -> None:
-    pairs = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    await client.answer_json(error.status, errors.shape(error), [*pairs, *error.kept])

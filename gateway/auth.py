@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gateway.errors import Unauthorized
 from gateway.headers import Headers, first
 from providers import secrets
-from providers.catalog import is_usable
 from providers.snapshot import KeyEntry, Snapshot
 
 
@@ -28,9 +28,10 @@ def authenticate(headers: Headers, snapshot: Snapshot) -> Caller:
     The secret is looked up by its HMAC, whose key nobody outside knows, so the time the look-up
     takes tells nothing of any stored digest. An unknown and an expired key are worded alike.
     """
+    now = datetime.now(UTC)
     for digest in secrets.digests(_secret(headers)):
         key = snapshot.keys.get(digest)
-        if key is not None and is_usable(key):
+        if key is not None and key.is_usable(now):
             return Caller(key)
     raise Unauthorized("This key is not known here, or no longer valid.")
 
@@ -47,6 +48,6 @@ def _secret(headers: Headers) -> str:
     secret = secret.strip()
     if not secret:
         raise Unauthorized("A key is needed: send `Authorization: Bearer <key>`.")
-    if len(secret) > secrets.MOST_KEY_CHARACTERS:
+    if len(secret) > secrets.MOST_CALLER_KEY_CHARACTERS:
         raise Unauthorized("This key is not known here, or no longer valid.")
     return secret.decode("latin-1")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import Any
 
 import msgspec
 
 from gateway.errors import InvalidJson, InvalidRequest
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+MOST_MEMBERS = 1000
+MOST_NAMES = 200_000
+"""Of all objects in a body together. No real call has more; decoding millions stops every call."""
+DENSE_BYTES = 2**20
+_NAME = re.compile(rb'(?<!\\)"[ \t\r\n]*:')
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 MOST_SELECTOR_CHARACTERS = 512
 
@@ -31,7 +35,7 @@ class Call:
         the same, byte for byte, in the same order. A member sent twice is there once, its last.
         """
         values = {**self.members, "model": msgspec.json.encode(upstream_model)}
-        parts: list[Buffer] = []
+        parts: list[Any] = []  # bytes and Raw, which join as bytes do
         for name, value in values.items():
             parts += (b",", msgspec.json.encode(name), b":", value)
         parts[0] = b"{"
@@ -53,15 +57,30 @@ def parse(body: bytes) -> Call:
 
 
 def read_members(body: bytes) -> dict[str, msgspec.Raw]:
-    """The top level of a JSON object. Raises InvalidJson and says where it went wrong."""
+    """The top level of a JSON object.
+
+    Raises InvalidJson, which says where it went wrong, or InvalidRequest for too many members.
+    """
+    _check_density(body)
     try:
-        return _MEMBERS.decode(body)
+        members = _MEMBERS.decode(body)
     except msgspec.ValidationError:
         raise InvalidJson("The body must be a JSON object.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJson(f"The body is not valid JSON: {error}.") from None
     except RecursionError:
         raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
+    if len(members) > MOST_MEMBERS:
+        raise InvalidRequest(f"The body may have {MOST_MEMBERS} members at most.")
+    return members
+
+
+def _check_density(body: bytes) -> None:
+    """A large body must not consist of names alone."""
+    if len(body) < DENSE_BYTES or body.count(b":") <= MOST_NAMES:
+        return
+    if sum(1 for _ in islice(_NAME.finditer(body), MOST_NAMES + 1)) > MOST_NAMES:
+        raise InvalidRequest(f"The body holds more than {MOST_NAMES} names.")
 
 
 def model_named(body: bytes) -> str | None:

@@ -18,6 +18,7 @@ from gateway.errors import (
     ClientGone,
     GatewayError,
     SlowUpload,
+    shape,
 )
 
 Message = MutableMapping[str, Any]
@@ -73,8 +74,17 @@ class Limits:
 class Client:
     """One request's connection. `status` and `sent_bytes` say how far its answer has come."""
 
-    def __init__(self, request: Request, receive: Receive, send: Send, limits: Limits) -> None:
+    def __init__(
+        self,
+        request: Request,
+        receive: Receive,
+        send: Send,
+        limits: Limits,
+        until_gone: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.request = request
+        self.until_gone = until_gone
+        """Where the server has it: returns when the client has left, also behind unread body."""
         self.status = 0
         self.sent_bytes = 0
         self._receive, self._send, self._limits = receive, send, limits
@@ -114,7 +124,7 @@ class Client:
             raise SlowUpload("The body came too slowly.") from None
         self._waited_seconds += asyncio.get_running_loop().time() - started
         if message["type"] == "http.disconnect":
-            raise ClientGone("the client left within its body")
+            raise ClientGone(message.get("reason") or "the client left within its body")
         piece = message.get("body", b"")
         self._received_bytes += len(piece)
         if self._received_bytes > self._limits.body_bytes:
@@ -158,6 +168,11 @@ class Client:
     ) -> None:
         await self.answer(status, [(b"content-type", b"application/json"), *(headers or [])], body)
 
+    async def refuse(self, error: GatewayError) -> None:
+        """Answer with `error` in the one shape."""
+        pairs = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+        await self.answer_json(error.status, shape(error), [*pairs, *error.kept])
+
 
 class Watched:
     """A block that ends with ClientGone as soon as the client leaves.
@@ -169,14 +184,18 @@ class Watched:
     def __init__(self, client: Client, *, uploading: bool = False) -> None:
         self._client = client
         self._failure: GatewayError | ClientGone | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._watchers: list[asyncio.Task[None]] = []
         self._pieces: asyncio.Queue[bytes | None] | None = None
         if uploading:
             self._pieces = asyncio.Queue(UPLOAD_QUEUE_PIECES)
 
     def __enter__(self) -> Self:
         task = _current_task()
-        self._watcher = task.get_loop().create_task(self._watch(task))
+        self._watchers.append(task.get_loop().create_task(self._watch(task)))
+        if self._pieces is not None and self._client.until_gone is not None:
+            self._watchers.append(
+                task.get_loop().create_task(self._watch_behind(self._client.until_gone, task))
+            )
         return self
 
     def __exit__(
@@ -186,10 +205,9 @@ class Watched:
         traceback: TracebackType | None,
     ) -> None:
         # What is not held any more makes no cycle: one a call would keep the garbage collector busy.
-        watcher, self._watcher = self._watcher, None
         failure, self._failure = self._failure, None
-        if watcher is not None:
-            watcher.cancel()
+        while self._watchers:
+            self._watchers.pop().cancel()
         if failure is not None and kind is asyncio.CancelledError:
             _current_task().uncancel()
             raise failure from None
@@ -204,10 +222,22 @@ class Watched:
             if self._pieces is not None:
                 await self._take_in(self._pieces)
             await self._client.departure()
-            self._failure = ClientGone("the client left")
+            self._end(ClientGone("the client left"), task)
         except (GatewayError, ClientGone) as failure:
+            self._end(failure, task)
+
+    async def _watch_behind(
+        self, until_gone: Callable[[], Awaitable[None]], task: asyncio.Task[Any]
+    ) -> None:
+        """While the server upstream takes nothing, `_watch` waits with a piece in its hand."""
+        await until_gone()
+        await asyncio.sleep(0)  # `_watch` speaks first where it can: it is told the reason
+        self._end(ClientGone("the client left within its body"), task)
+
+    def _end(self, failure: GatewayError | ClientGone, task: asyncio.Task[Any]) -> None:
+        if self._failure is None:
             self._failure = failure
-        task.cancel()
+            task.cancel()
 
     async def _take_in(self, pieces: asyncio.Queue[bytes | None]) -> None:
         more = True

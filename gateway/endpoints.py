@@ -33,6 +33,11 @@ class Endpoint:
     def prefix(self) -> str:
         return self.path.partition("{")[0]
 
+    def check(self, method: str) -> None:
+        """Raises WrongMethod with what this path takes."""
+        if method not in self.methods:
+            raise WrongMethod(self.methods)
+
 
 def _relay(path: str) -> Endpoint:
     return Endpoint(frozenset({"POST"}), path, Action.RELAY, path)
@@ -59,13 +64,11 @@ _EXACT = {row.path: row for row in TABLE if "{" not in row.path}
 _OPEN_ENDED = tuple(row for row in TABLE if "{" in row.path)
 
 
-def find(method: str, path: str) -> Endpoint:
-    """The row for a decoded path. Raises UnknownPath, or WrongMethod with what it takes."""
+def find(path: str) -> Endpoint:
+    """The row for a decoded path. Raises UnknownPath."""
     row = _EXACT.get(path) or next((r for r in _OPEN_ENDED if _below(r.prefix, path)), None)
     if row is None:
         raise UnknownPath(f"There is nothing at {path[:200]}.")
-    if method not in row.methods:
-        raise WrongMethod(row.methods)
     return row
 
 

@@ -7,6 +7,7 @@ not here: it is relayed as the server worded it (see `relay`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import msgspec
 
@@ -20,6 +21,10 @@ class GatewayError(Exception):
     param: str | None = None
     kept: Sequence[tuple[bytes, bytes]] = ()
     """Headers of a server's answer that this error stands in for, such as Retry-After."""
+
+    def keeping(self, headers: Sequence[tuple[bytes, bytes]]) -> Self:
+        self.kept = headers
+        return self
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -86,7 +91,7 @@ class WrongMethod(GatewayError):
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allowed = ", ".join(sorted(allowed))
-        super().__init__(f"This path takes {self.allowed}.")
+        super().__init__(f"Only {self.allowed} can be used here.")
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -113,6 +118,12 @@ class UpstreamError(GatewayError):
     """The vLLM server, not the caller, is at fault."""
 
     status, type, code = 502, "provider_error", "upstream_error"
+    may_be_repeated = True
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """OpenAI's clients repeat 5xx by themselves unless this header tells them not to."""
+        return {} if self.may_be_repeated else {"x-should-retry": "false"}
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -122,19 +133,19 @@ class UpstreamUnreachable(UpstreamError):
 
 
 class UpstreamRefusedKey(UpstreamError):
-    code = "upstream_auth"
+    code, may_be_repeated = "upstream_auth", False
 
 
 class UpstreamBroke(UpstreamError):
     """Sent, perhaps executed, and the answer never came or is none: do not repeat."""
 
-    code = "upstream_broke"
+    code, may_be_repeated = "upstream_broke", False
 
 
 class UpstreamTimeout(UpstreamError):
     """Sent, perhaps executed, unanswered: do not repeat."""
 
-    status, code = 504, "upstream_timeout"
+    status, code, may_be_repeated = 504, "upstream_timeout", False
 
 
 class UpstreamConnectTimeout(UpstreamUnreachable):

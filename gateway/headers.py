@@ -22,6 +22,8 @@ HOP_BY_HOP = frozenset(
 CREDENTIALS = frozenset(
     {b"authorization", b"x-api-key", b"api-key", b"cookie", b"set-cookie", b"x-goog-api-key"}
 )
+CREDENTIAL_SUFFIXES = (b"-token", b"-secret", b"-api-key", b"-subscription-key", b"-password")
+"""As x-auth-token, cf-access-client-secret or x-goog-api-key: nobody's business but the sender's."""
 NOT_SENT_UPSTREAM = (
     HOP_BY_HOP
     | CREDENTIALS
@@ -84,7 +86,10 @@ def _crossing(
     return [
         (name, value)
         for name, value in lowered
-        if name not in dropped and name not in named and not name.startswith(prefixes)
+        if name not in dropped
+        and name not in named
+        and not name.startswith(prefixes)
+        and not name.endswith(CREDENTIAL_SUFFIXES)
     ]
 
 

@@ -155,9 +155,9 @@ def _match(method: str, path: str) -> tuple[Route, str] | None:
 def permit(route: Route, provider: ProviderEntry, *, is_master: bool) -> None:
     """Raises NotPermitted where the provider or the caller's key does not allow `route`."""
     if provider.passthrough == "off":
-        raise NotPermitted(f"The provider {provider.name!r} lets nothing pass.")
+        raise NotPermitted(f"The provider {provider.name!r} does not allow passthrough.")
     if route.access is Access.CONTROL and provider.passthrough != "control":
-        raise NotPermitted(f"The provider {provider.name!r} lets no control routes pass.")
+        raise NotPermitted(f"The provider {provider.name!r} does not allow control routes.")
     if route.access is not Access.INFERENCE and not is_master:
         raise NotPermitted("This route is for master keys.")
 

@@ -11,7 +11,7 @@ log = logging.getLogger("aurora.calls")
 
 @dataclass(slots=True)
 class Record:
-    """Filled in along the way by the one function that runs the call, written once at its end."""
+    """Filled in by `application` and `views` along the way, read by nobody but `write`."""
 
     method: str
     request_id: str
@@ -21,7 +21,7 @@ class Record:
     provider: str = ""
     model: str = ""
     status: int = 0
-    """0: the client left before an answer began."""
+    """0: the gateway gave no answer; the client left, or the server beneath refused the rest."""
     sent_bytes: int = 0
     reason: str = ""
     """Why the call did not end well; empty if it did."""

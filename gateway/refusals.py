@@ -10,7 +10,12 @@ from gateway.errors import GatewayError, UnsupportedEndpoint, UpstreamError, Ups
 
 MOST_BYTES = 2**20
 """A longer error body is not read."""
+MOST_SECONDS = 10.0
 MOST_MESSAGE_CHARACTERS = 2000
+
+
+def upstream_code(status: int) -> str:
+    return f"upstream_{status}"
 
 
 class Reworded(GatewayError):
@@ -20,7 +25,7 @@ class Reworded(GatewayError):
         super().__init__(message)
         self.status = status
         self.type = "provider_error" if status >= 500 else "invalid_request_error"
-        self.code = f"upstream_{status}"
+        self.code = upstream_code(status)
 
     @property
     def reason(self) -> str:

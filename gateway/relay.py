@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from gateway import errors, headers, refusals, sse
@@ -34,7 +36,15 @@ async def relay(answer: Answer, client: Client, *, model: str, path: str) -> Non
         await _hand_on_events(held, pieces, client)
     else:
         await client.start(answer.status, crossing)
-        await _hand_on(held, pieces, client)
+        if _is_whole(held, crossing):
+            await client.write(held, more=False)
+        else:
+            await _hand_on(held, pieces, client)
+
+
+def _is_whole(held: bytes, crossing: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the first piece is all there is, as with most answers: then one write does."""
+    return headers.first(crossing, b"content-length") == str(len(held)).encode()
 
 
 def _stream_headers(crossing: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -45,14 +55,13 @@ def _stream_headers(crossing: list[tuple[bytes, bytes]]) -> list[tuple[bytes, by
 
 
 async def _hand_on(held: bytes, pieces: AsyncIterator[bytes], client: Client) -> None:
-    """One piece is held until the next is there, so that a short answer goes out in one write."""
     try:
+        await client.write(held, more=True)
         async for piece in pieces:
-            await client.write(held, more=True)
-            held = piece
+            await client.write(piece, more=True)
     except UpstreamError as error:
         raise ConnectionAbortedError(str(error)) from error
-    await client.write(held, more=False)
+    await client.write(b"", more=False)
 
 
 async def _hand_on_events(held: bytes, pieces: AsyncIterator[bytes], client: Client) -> None:
@@ -82,17 +91,19 @@ async def _refuse(
         answer.status, body, provider=answer.provider.name, model=model, path=path
     )
     if error is not None:
-        error.kept = [pair for pair in crossing if pair[0] in KEPT_OF_A_REFUSAL]
-        raise error
+        kept = [pair for pair in crossing if pair[0] in KEPT_OF_A_REFUSAL]
+        raise error.keeping(kept)
     worded = [pair for pair in crossing if pair[0] != b"content-length"]
     await client.answer(answer.status, worded, body)
 
 
 async def _short(answer: Answer) -> bytes:
-    """The body of an error, or nothing of one that is too long to be one."""
+    """The body of an error, as far as it has come in time; nothing of one too long to be one."""
     body = bytearray()
-    async for piece in answer.pieces():
-        body += piece
-        if len(body) > refusals.MOST_BYTES:
-            return b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(refusals.MOST_SECONDS):
+            async for piece in answer.pieces():
+                body += piece
+                if len(body) > refusals.MOST_BYTES:
+                    return b""
     return bytes(body)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway import calls, headers, passthrough, routing
+from gateway import calls, headers, passthrough, refusals, routing
 from gateway.auth import Caller, authenticate
 from gateway.client import Client, Watched
 from gateway.endpoints import Action, Endpoint
@@ -55,10 +55,11 @@ async def passed_through(exchange: Exchange) -> None:
     model = calls.model_named(body)
     provider = passthrough.choose(providers, model)
     passthrough.permit(passage.route, provider, is_master=caller.is_master)
-    exchange.record.model = model if model is not None and model in provider.models else ""
+    served = model if model is not None and model in provider.models else ""
+    exchange.record.model = served
     outgoing = _outgoing(exchange, provider, passage.path, body)
     with Watched(exchange.client):
-        await _sent_and_relayed(exchange, outgoing, exchange.record.model)
+        await _sent_and_relayed(exchange, outgoing, served)
 
 
 async def list_models(exchange: Exchange) -> None:
@@ -141,5 +142,7 @@ async def _sent_and_relayed(exchange: Exchange, outgoing: Outgoing, model: str) 
     try:
         async with await exchange.door.send(outgoing) as answer:
             await relay(answer, exchange.client, model=model, path=outgoing.path)
+            if answer.status >= 400:
+                record.reason = refusals.upstream_code(answer.status)
     finally:
         record.upstream_ends()

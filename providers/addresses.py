@@ -51,6 +51,16 @@ def _check(base_url: str, scheme: str, hostname: str | None) -> None:
         raise BadAddress(f"a URL such as {DEFAULT_BASE_URL} is needed, with http:// or https://")
     if any(c.isspace() or ord(c) < 0x20 or c == "\\" for c in base_url.strip()):
         raise BadAddress("a URL holds no spaces, control characters or backslashes")
+    _check_host(hostname)
+
+
+def _check_host(hostname: str) -> None:
+    """Raises BadAddress for a name that no resolver can be asked for."""
+    try:
+        ascii_name = hostname.encode("idna")
+        ascii_name.decode("idna")
+    except UnicodeError:
+        raise BadAddress("this host name cannot be looked up") from None
 
 
 def normalised(base_url: str) -> str:

@@ -14,13 +14,14 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import Error as DatabaseFailure
-from django.db import close_old_connections, connections
+from django.db import OperationalError, close_old_connections, connection, connections
 
-from providers import catalog, discovery, revision
+from providers import discovery, revision
+from providers.catalog import Catalog, load
 from providers.key_use import KeyUse
 from providers.snapshot import ProviderEntry, Snapshot
 
@@ -28,6 +29,7 @@ WATCH_SECONDS = 0.5
 RELOAD_SECONDS = 30.0
 """Read anew this often also without a new revision: catches what was changed past Django."""
 KEY_USE_SECONDS = 5.0
+DATABASE_SECONDS = 20.0
 FIRST_RETRY_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -42,14 +44,13 @@ class Appointment:
     question: tuple[object, ...]
     failures: int = 0
     reason: str = ""
+    has_answered: bool = False
 
 
 class Background:
     """Start it once per process; it ends with the process, or by `stop`."""
 
-    def __init__(
-        self, catalog: catalog.Catalog, key_use: KeyUse, *, discovery_seconds: float
-    ) -> None:
+    def __init__(self, catalog: Catalog, key_use: KeyUse, *, discovery_seconds: float) -> None:
         self._catalog, self._key_use = catalog, key_use
         self._discovery_seconds = discovery_seconds
         self._fetch = discovery.fetch()
@@ -58,6 +59,7 @@ class Background:
         self._loaded_at = -RELOAD_SECONDS
         self._database = ThreadPoolExecutor(1, "aurora-database")
         self._database_is_well = True
+        self._unanswered: asyncio.Future[Any] | None = None
         self._running, self._stop = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="aurora-background", daemon=True)
 
@@ -65,10 +67,13 @@ class Background:
         self._thread.start()
         self._running.wait()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = 5.0) -> bool:
+        """Whether all has ended in time; it does not while a database leaves a question open."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+            self._thread.join(seconds)
+        waits = self._unanswered is not None and not self._unanswered.done()
+        return not (self._thread.is_alive() or waits)
 
     def _run(self) -> None:
         asyncio.run(self._main())
@@ -85,8 +90,8 @@ class Background:
             task.cancel()
         await asyncio.gather(*rounds, *self._asking, return_exceptions=True)
         await self._guarded(self._write_key_use)
-        await self._in_database(connections.close_all)
-        self._database.shutdown()
+        await self._guarded(self._close_connections)
+        self._database.shutdown(wait=False)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
@@ -104,11 +109,19 @@ class Background:
             log.exception("a round of background work failed")
 
     async def _in_database(self, work: Callable[..., T], *arguments: object) -> T:
+        """What `work` gives. Raises a database failure also where nothing comes in time."""
+
         def run() -> T:
-            close_old_connections()
+            _renew_connection()
             return work(*arguments)
 
-        done = await asyncio.get_running_loop().run_in_executor(self._database, run)
+        if self._unanswered is not None and not self._unanswered.done():
+            raise OperationalError("it still does not answer")
+        asked = asyncio.get_running_loop().run_in_executor(self._database, run)
+        if not (await asyncio.wait({asked}, timeout=DATABASE_SECONDS))[0]:
+            self._unanswered = asked
+            raise OperationalError(f"no answer within {DATABASE_SECONDS:g} s")
+        done = asked.result()
         if not self._database_is_well:
             log.info("the database answers again")
         self._database_is_well = True
@@ -117,13 +130,16 @@ class Background:
     async def _write_key_use(self) -> None:
         await self._in_database(self._key_use.write)
 
+    async def _close_connections(self) -> None:
+        await self._in_database(connections.close_all)
+
     async def _watch(self) -> None:
         """Publish what has changed, then ask the servers whose time has come."""
         try:
             number = await self._in_database(revision.current)
             aged = time.monotonic() - self._loaded_at >= RELOAD_SECONDS
             if aged or number != self._catalog.current().revision:
-                self._publish(await self._in_database(catalog.load))
+                self._publish(await self._in_database(load))
         finally:  # a failing database is no reason to stop asking
             self._ask_those_due()
 
@@ -162,7 +178,7 @@ class Background:
         held = self._appointments.get(provider.id)
         if held is None or held.question != question:
             return  # gone, or asked otherwise by now: this answer says nothing of it
-        _log_turn(provider, held.reason, outcome)
+        _log_turn(provider, held, outcome)
         self._appointments[provider.id] = replace(held, due=time.monotonic() + FIRST_RETRY_SECONDS)
         await self._in_database(discovery.record, provider, outcome)
         self._appointments[provider.id] = self._next(held, outcome)
@@ -171,21 +187,30 @@ class Background:
         """After a failure soon, then ever later up to the usual pause; always a little at random."""
         jitter = random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
         if outcome.ok:
-            return Appointment(time.monotonic() + self._discovery_seconds * jitter, held.question)
+            due = time.monotonic() + self._discovery_seconds * jitter
+            return Appointment(due, held.question, has_answered=True)
         backoff = min(FIRST_RETRY_SECONDS * 2 ** min(held.failures, 16), self._discovery_seconds)
-        return Appointment(
-            time.monotonic() + backoff * jitter, held.question, held.failures + 1, outcome.text
-        )
+        due = time.monotonic() + backoff * jitter
+        return replace(held, due=due, failures=held.failures + 1, reason=outcome.text)
+
+
+def _renew_connection() -> None:
+    """A broken connection is made anew; SQLite's always, since its file may have been replaced."""
+    if connection.vendor == "sqlite":
+        close_old_connections()
+    elif connection.connection and connection.errors_occurred and not connection.is_usable():
+        connection.close()
 
 
 def _question(provider: ProviderEntry) -> tuple[object, ...]:
     return provider.address, provider.authorization
 
 
-def _log_turn(provider: ProviderEntry, reason_before: str, outcome: discovery.Outcome) -> None:
-    """One line when a server begins to fail, fails otherwise, or answers again."""
+def _log_turn(provider: ProviderEntry, held: Appointment, outcome: discovery.Outcome) -> None:
+    """One line when a server answers, begins to fail, fails otherwise, or answers again."""
     fields = {"fields": {"provider": provider.name}}
-    if not outcome.ok and outcome.text != reason_before:
+    if not outcome.ok and outcome.text != held.reason:
         log.warning("provider %s: %s", provider.name, outcome.text, extra=fields)
-    elif outcome.ok and reason_before:
-        log.info("provider %s answers again: %s", provider.name, outcome.text, extra=fields)
+    elif outcome.ok and (held.reason or not held.has_answered):
+        again = " again" if held.has_answered else ""
+        log.info("provider %s answers%s: %s", provider.name, again, outcome.text, extra=fields)

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Any
 
-from django.utils import timezone
-
 from providers import addresses, revision, secrets
 from providers.models import ApiKey, ModelsMode, Provider
 from providers.snapshot import NOT_LOADED, Card, KeyEntry, ProviderEntry, Snapshot
@@ -93,8 +91,3 @@ def discovered_cards(row: Provider) -> list[dict[str, Any]]:
 
 def _key_entry(key: ApiKey) -> KeyEntry:
     return KeyEntry(id=key.id, name=key.name, hint=key.hint, kind=key.kind, expires=key.expires)
-
-
-def is_usable(key: KeyEntry) -> bool:
-    """Whether `key`, read some time ago, has not expired meanwhile."""
-    return key.expires is None or key.expires > timezone.now()

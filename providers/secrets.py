@@ -21,7 +21,7 @@ from aurora_site.keyring import Keyring
 
 NONCE_BYTES = 12
 KEY_PREFIX = "aurora-"
-MOST_KEY_CHARACTERS = 512
+MOST_CALLER_KEY_CHARACTERS = 512
 
 
 class Unopenable(Exception):

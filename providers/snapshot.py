@@ -49,6 +49,10 @@ class KeyEntry:
     def is_master(self) -> bool:
         return self.kind == "master"
 
+    def is_usable(self, now: datetime) -> bool:
+        """Whether it has not expired since it was read."""
+        return self.expires is None or self.expires > now
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

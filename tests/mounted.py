@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from types import MappingProxyType
@@ -18,10 +17,13 @@ import msgspec
 from aurora_site.logs import JsonFormatter
 from gateway.application import Gateway
 from gateway.client import Limits
+from gateway.headers import request_id
+from gateway.relay import relay
 from gateway.upstream import Door
 from providers import addresses, secrets
 from providers.catalog import Catalog
 from providers.snapshot import Card, KeyEntry, ProviderEntry, Snapshot
+from tests.processes import eventually, soon
 from tests.raw_http import Answer, Pairs, RawClient, request_bytes
 from tests.serving import ServerThread
 
@@ -108,7 +110,7 @@ class MountedGateway:
         self._gateway = Gateway(self.catalog, self._door, limits, self.used_keys.append)
         self._clients: list[RawClient] = []
         logging.getLogger("aurora").addHandler(self._lines)
-        self.url = thread.start(self._counted, drain_seconds=0.05)
+        self.url = thread.start(self._counted, drain_seconds=0.05, request_id=request_id)
         self.port = urlsplit(self.url).port or 0
         self._server = thread.servers[self.url]
 
@@ -158,11 +160,9 @@ class MountedGateway:
 
     def lines(self, logger: str, having: str) -> list[dict[str, Any]]:
         """The lines of another logger that have this member, one at least."""
-        end = time.monotonic() + 2
-        while not (found := [line for line in self._lines.of(logger) if having in line]):
-            assert time.monotonic() < end, f"no line of {logger} has {having!r}"
-            time.sleep(0.005)
-        return found
+        return eventually(
+            lambda: [line for line in self._lines.of(logger) if having in line], seconds=2.0
+        )
 
     @property
     def log_text(self) -> str:
@@ -171,10 +171,7 @@ class MountedGateway:
 
     def wait_until_calls(self, count: int, seconds: float = 2.0) -> None:
         """Until so many calls have begun."""
-        end = time.monotonic() + seconds
-        while self.calls < count:
-            assert time.monotonic() < end, f"{self.calls} of {count} calls began in {seconds} s"
-            time.sleep(0.002)
+        eventually(lambda: self.calls >= count, seconds)
 
     def running(self) -> dict[str, int]:
         """How much is under way: calls, tasks of the loop, connections to providers in use."""
@@ -182,10 +179,20 @@ class MountedGateway:
 
     def wait_until(self, holds: Callable[[dict[str, int]], bool], seconds: float = 2.0) -> None:
         """Until what is `running()` is as wanted."""
-        end = time.monotonic() + seconds
-        while not holds(running := self.running()):
-            assert time.monotonic() < end, f"after {seconds} s: {running}"
-            time.sleep(0.005)
+        running: dict[str, int] = {}
+
+        def held() -> bool:
+            running.update(self.running())
+            return holds(running)
+
+        assert soon(held, seconds), f"after {seconds} s: {running}"
+
+    def wait_until_relaying(self, seconds: float = 2.0) -> None:
+        """Until the headers of an upstream's answer are in, whether or not a body follows."""
+        eventually(lambda: self.on_loop(self._relaying()), seconds)
+
+    async def _relaying(self) -> bool:
+        return any(_is_within(task, relay) for task in self._server.tasks)
 
     def wait_until_idle(self, seconds: float = 2.0) -> None:
         self.wait_until(lambda running: not any(running.values()), seconds)
@@ -219,6 +226,16 @@ class MountedGateway:
             self._thread.stop(self.url)
             self.on_loop(self._door.aclose())
             logging.getLogger("aurora").removeHandler(self._lines)
+
+
+def _is_within(task: asyncio.Task[Any], function: Callable[..., Any]) -> bool:
+    """Whether `task` waits for something that `function` has called, at any depth."""
+    awaited: Any = task.get_coro()
+    while awaited is not None:
+        if getattr(awaited, "cr_code", None) is function.__code__:
+            return True
+        awaited = getattr(awaited, "cr_await", None)
+    return False
 
 
 def request(

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, TypeVar
 
 from tests.raw_http import RESET_ON_CLOSE, Pairs, parse_head
@@ -185,12 +184,7 @@ class ScriptedVllm(Scripting):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -32,15 +32,20 @@ def error_body(message: str, kind: str, code: str) -> bytes:
     )
 
 
-def refusal(status: int, message: str, extra: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+def refusal(
+    status: int, message: str, request_id: str, extra: Iterable[tuple[bytes, bytes]] = ()
+) -> bytes:
     """A whole answer to a request that never became one, after which the connection is closed."""
     kind, code = ("invalid_request_error", "bad_request")
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.FORBIDDEN:
+        kind, code = ("permission_error", "not_permitted")
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind, code = ("server_error", "internal_error")
     body = error_body(message, kind, code)
     headers = (
         JSON,
         (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
         (b"server", SERVER),
         (b"connection", b"close"),
         *extra,

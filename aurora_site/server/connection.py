@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -227,10 +228,11 @@ class Connection(HTTPChannel):
         else:
             self._await_deadline(self.server.keep_alive_seconds, self.close)
 
-    def refuse(self, status: int, message: str) -> None:
-        fields = self._fields(status=status, reason=message)
+    def refuse(self, status: int, message: str, request_id: str = "") -> None:
+        request_id = request_id or str(uuid.uuid4())
+        fields = self._fields(request_id=request_id, status=status, reason=message)
         logger.info("Refused a request: %s", message, extra=fields)
-        self.push(refusal(status, message))
+        self.push(refusal(status, message, request_id))
         self._linger()
 
     def _break_off(self, message: str) -> None:
@@ -238,12 +240,13 @@ class Connection(HTTPChannel):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        exchange.lose()
+        exchange.lose(message)
         if exchange.started:
-            logger.info("Broke off an answer: %s", message, extra=self._fields(reason=message))
+            fields = self._fields(request_id=exchange.request_id, reason=message)
+            logger.info("Broke off an answer: %s", message, extra=fields)
             self.abort()
         else:
-            self.refuse(400, message)
+            self.refuse(400, message, exchange.request_id)
 
     def _head_is_late(self) -> None:
         if self._arrived:
@@ -304,7 +307,7 @@ class Connection(HTTPChannel):
         if exchange is not None:
             exchange.lose()
 
-    # Deadlines: the server looks at all of them a few times a second; no timer a request.
+    # Deadlines: the server looks at all of them about once a second; no timer a request.
 
     def _await_deadline(self, seconds: float, then: Callable[[], None]) -> None:
         self._deadline, self._at_deadline = self.loop.time() + seconds, then

@@ -17,13 +17,12 @@ from aurora_site.server.answers import (
     answer_head,
     error_body,
 )
-from aurora_site.server.head import Head
+from aurora_site.server.head import Head, Headers
 
 if TYPE_CHECKING:
     from aurora_site.server.connection import Connection
 
 BODY_HIGH_WATER_BYTES = 256 * 1024
-BODY_LOW_WATER_BYTES = 128 * 1024
 # Up to here a copy costs less than a second write.
 JOIN_BYTES = 64 * 1024
 _BODYLESS = frozenset((204, 304))
@@ -63,6 +62,9 @@ class Exchange:
         self._connection = connection
         self._server = connection.server
         self._head = head
+        name = self._server.request_id
+        self.request_id = name(head.headers) if name else ""
+        self._lost_reason = ""
         self._news = Waiters(connection.loop)
         self._chunks: deque[bytes] = deque()
         self._buffered_bytes = 0
@@ -101,9 +103,10 @@ class Exchange:
         self.body_complete = True
         self._news.wake()
 
-    def lose(self) -> None:
-        """The client is gone, or what it sends cannot be understood any more."""
+    def lose(self, reason: str = "") -> None:
+        """The client is gone or, for a `reason`, what it sends cannot be understood any more."""
         self.gone = True
+        self._lost_reason = reason
         self._chunks.clear()
         self._news.wake()
 
@@ -121,10 +124,18 @@ class Exchange:
             "query_string": head.query_string,
             "root_path": "",
             "scheme": "http",
-            "headers": head.headers,
+            "headers": self._identified_headers(),
             "client": connection.client,
             "server": connection.address,
+            "extensions": {"aurora.gone": self.until_gone},
         }
+
+    def _identified_headers(self) -> Headers:
+        """The request's, its id among them: one id on every answer and log line, whoever speaks."""
+        own = (b"x-request-id", self.request_id.encode())
+        if not self.request_id or own in self._head.headers:
+            return self._head.headers
+        return [*(pair for pair in self._head.headers if pair[0] != own[0]), own]
 
     async def receive(self) -> dict[str, Any]:
         while not (self.gone or self._told):
@@ -137,15 +148,25 @@ class Exchange:
                 self._expects_continue = False
                 self._connection.push(CONTINUE)
             await self._news.wait()
+        if self._lost_reason:
+            return {"type": "http.disconnect", "reason": self._lost_reason}
         return {"type": "http.disconnect"}
+
+    async def until_gone(self) -> None:
+        """Return when the client has left, or the response is complete. `receive` tells that too,
+        but not past a body that nobody takes in."""
+        while not (self.gone or self.done):
+            await self._news.wait()
 
     def _next_chunk(self) -> dict[str, Any]:
         self._expects_continue = False
-        chunk = self._chunks.popleft()
-        self._buffered_bytes -= len(chunk)
-        more = bool(self._chunks) or not self.body_complete
+        # All there is at once: a body in tiny chunks must not cost a message each.
+        chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered_bytes = 0
+        more = not self.body_complete
         self._body_given = not more
-        if self._buffered_bytes < BODY_LOW_WATER_BYTES and not self.body_complete:
+        if more:
             self._connection.resume_reading()
         return {"type": "http.request", "body": chunk, "more_body": more}
 
@@ -274,7 +295,8 @@ class Exchange:
         )
 
     def _log(self, message: str, exc_info: bool = False) -> None:
-        fields = {"method": self._head.method, "path": self._head.raw_path.decode("ascii")}
+        path = self._head.raw_path.decode("ascii")
+        fields = {"request_id": self.request_id, "method": self._head.method, "path": path}
         logger.error(message, exc_info=exc_info, extra={"fields": fields})
 
     def _fail(self, status: int, message: str, code: str) -> None:
@@ -283,6 +305,7 @@ class Exchange:
         if self.started:
             self._connection.abort()
             return
-        self._send_start(status, (JSON,))
+        own = ((b"x-request-id", self.request_id.encode()),) if self.request_id else ()
+        self._send_start(status, (JSON, *own))
         self._send_body(error_body(message, "server_error", code), more=False)
         self._tell_done()

@@ -9,9 +9,9 @@ MAX_HEADERS = 200
 
 _REQUEST_LINE = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+) ([^ ]+) HTTP/1\.([01])")
 _TOKEN_BYTES = b"-!#$%&'*+.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-_NOT_IN_A_PATH = re.compile(rb"[^\x21-\x7e]")
-# What str.splitlines() would split at (Daphne refuses these too), and NUL.
-_FORBIDDEN_BYTES = b"\x00\x0b\x0c\x1c\x1d\x1e\x85"
+_NOT_IN_A_PATH = re.compile(rb"[^\x21-\x7e]|#")
+# Control characters but tab (RFC 9110 section 5.5); \x85, as Daphne refuses it too.
+_FORBIDDEN_BYTES = bytes(c for c in range(0x20) if c not in b"\t\r\n") + b"\x7f\x85"
 _MAX_LENGTH_DIGITS = 18
 _DECIDING = frozenset(
     (b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade")

@@ -23,6 +23,7 @@ from twisted.logger import (
 
 from aurora_site.server.connection import Connection
 from aurora_site.server.hangups import Hangups
+from aurora_site.server.head import Headers
 from aurora_site.server.websockets import websocket_factory
 
 reactor: Any = _reactor
@@ -40,7 +41,9 @@ class ConnectionFactory(HTTPFactory):
 
     noisy = False
 
-    def buildProtocol(self, addr: Any) -> Connection:
+    def buildProtocol(self, addr: Any) -> Connection | None:
+        if len(self.server.connections_open) >= self.server.most_connections:
+            return None  # closed at once: what there is must go on
         connection = Connection()
         connection.factory = self
         return connection
@@ -57,7 +60,8 @@ class Server(daphne.server.Server):
 
     A client that takes nothing of its answer for `client_stall_seconds`, a request head that is not
     complete after `head_seconds` and a connection idle for `keep_alive_seconds` are ended. How long
-    a body or an answer may take is the application's affair. On SIGTERM, SIGINT or `stop()`
+    a body or an answer may take is the application's affair. `request_id`, if given, names each
+    request by its headers, and the application finds that name in X-Request-Id. On SIGTERM, SIGINT or `stop()`
     applications have `drain_seconds` to finish; a second signal ends at once.
     """
 
@@ -71,6 +75,8 @@ class Server(daphne.server.Server):
         head_seconds: float = 30,
         keep_alive_seconds: float = 75,
         drain_seconds: float = 30,
+        most_connections: int = 10_000,
+        request_id: Callable[[Headers], str] | None = None,
         on_listening: Callable[[str, int], None] | None = None,
         signal_handlers: bool = True,
     ) -> None:
@@ -85,6 +91,8 @@ class Server(daphne.server.Server):
         self.head_seconds = head_seconds
         self.keep_alive_seconds = keep_alive_seconds
         self.drain_seconds = drain_seconds
+        self.most_connections = most_connections
+        self.request_id = request_id
         self.on_listening = on_listening
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
         self.connections: dict[Any, dict[str, Any]] = {}  # Daphne's own, of WebSockets
@@ -160,7 +168,10 @@ class Server(daphne.server.Server):
         for connection in list(self.connections_open):
             connection.close_if_idle()
         running = self._running()
-        logger.info("Stopping: %d calls have %s s to finish", len(running), self.drain_seconds)
+        if running:
+            logger.info("Stopping: %d calls have %s s to end", len(running), self.drain_seconds)
+        else:
+            logger.info("Stopping")
         await self._within(self.drain_seconds, running)
         late = self._running()
         for task in late:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import uuid
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +18,17 @@ if TYPE_CHECKING:
     from aurora_site.server.connection import Connection
 
 
+logger = logging.getLogger("aurora.server")
+
+
 class WebSocket(WebSocketProtocol):
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         extra = [(name.encode(), value.encode()) for name, value in responseHeaders or ()]
-        self.sendData(refusal(code, reason, extra))
+        message = "No WebSocket is served here." if code == HTTPStatus.FORBIDDEN else reason
+        request_id = str(uuid.uuid4())
+        fields = {"request_id": request_id, "status": code, "reason": message}
+        logger.info("Refused a WebSocket: %s", message, extra={"fields": fields})
+        self.sendData(refusal(code, message, request_id, extra))
 
 
 def websocket_factory(server: Any) -> WebSocketFactory:

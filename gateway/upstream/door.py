@@ -42,8 +42,8 @@ class Outgoing:
 
     @property
     def url(self) -> str:
-        query = f"?{self.query.decode('ascii')}" if self.query else ""
-        return f"{self.provider.address.server_root}{self.path}{query}"
+        """Where it goes, without the query: that crosses as it came, and URL parsers rewrite."""
+        return f"{self.provider.address.server_root}{self.path}"
 
 
 class Answer:
@@ -122,11 +122,12 @@ def _request(outgoing: Outgoing) -> httpx.Request:
         headers=outgoing.headers,
         stream=httpx.ByteStream(body) if isinstance(body, bytes) else Upload(body),
         extensions={
+            "query": outgoing.query,
             "timeout": {
                 "connect": provider.connect_seconds,
                 "first_byte": provider.first_byte_seconds,
                 "read": provider.idle_seconds,
-            }
+            },
         },
     )
 
@@ -147,7 +148,7 @@ def translated(error: httpx.TransportError, provider: ProviderEntry) -> Upstream
     name = f"The provider {provider.name!r}"
     if isinstance(error, httpx.ConnectTimeout):
         return UpstreamConnectTimeout(
-            f"{name} took no connection within {provider.connect_seconds:g} s."
+            f"{name} accepted no connection within {provider.connect_seconds:g} s."
         )
     if isinstance(error, httpx.ConnectError):
         return UpstreamUnreachable(f"{name} cannot be reached: {error}.")

@@ -16,7 +16,10 @@ async def fetch(url: str, authorization: str | None, *, seconds: float, most_byt
     if authorization is not None:
         headers.append(("authorization", authorization))
     limits = {"connect": seconds, "first_byte": seconds, "read": seconds}
-    request = httpx.Request("GET", url, headers=headers, extensions={"timeout": limits})
+    try:
+        request = httpx.Request("GET", url, headers=headers, extensions={"timeout": limits})
+    except httpx.InvalidURL:
+        raise FetchFailed("Cannot be reached: host not found.") from None
     transport = AiohttpTransport(connections=1)
     try:
         async with asyncio.timeout(seconds):

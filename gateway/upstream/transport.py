@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -35,7 +37,9 @@ KEEP_ALIVE_SECONDS = 3.0
 """vLLM's server closes idle connections after 5 s; ours must be given up before."""
 READ_BUFFER_BYTES = 64 * 2**10
 MOST_HEADER_BYTES = 64 * 2**10
+STALE_SECONDS = 1.0
 SLICE_BYTES = 256 * 2**10
+_UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -48,6 +52,7 @@ class _Protocol(ResponseHandler):
     come within it: here the end of the connection is always the end of the body."""
 
     calls = 0
+    given_at = 0.0
     answer_began = False
     """Whether any byte has come of the answer to the last call."""
 
@@ -70,9 +75,13 @@ class _Attempt:
 
     @property
     def is_stale(self) -> bool:
-        """Whether it had carried a call before, and nothing came of the answer to this one."""
+        """Whether it had carried a call before, and ended as soon as it was given this one.
+
+        One that ends later may well have been at work on the call: that must not be repeated."""
         protocol = self.protocol
-        return protocol is not None and protocol.calls > 1 and not protocol.answer_began
+        if protocol is None or protocol.calls < 2 or protocol.answer_began:
+            return False
+        return time.monotonic() - protocol.given_at < STALE_SECONDS
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("attempt")
@@ -94,6 +103,7 @@ class _Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         protocol = cast(_Protocol, connection.protocol)
         protocol.calls += 1
+        protocol.given_at = time.monotonic()
         protocol.answer_began = False
         _attempt.get().protocol = protocol
         return connection
@@ -103,7 +113,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """One pool of connections. It belongs to the event loop on which it is first used.
 
     `extensions["timeout"]` of a request holds seconds: `connect` for a connection, `first_byte`
-    from then to the first byte of the body, `read` for each later silence.
+    from then to the first byte of the body, `read` for each later silence; `extensions["query"]`
+    is sent as it is.
     """
 
     def __init__(self, *, connections: int) -> None:
@@ -134,7 +145,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         async with asyncio.timeout(wait) as limit:
             return await self._open_session().request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                _target(request),
                 headers=headers,
                 data=_content(request, limit, seconds["first_byte"]),
                 timeout=aiohttp.ClientTimeout(
@@ -167,11 +178,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
 
+def _target(request: httpx.Request) -> URL:
+    query: bytes = request.extensions.get("query", b"")
+    return URL(
+        f"{request.url}?{query.decode('ascii')}" if query else str(request.url), encoded=True
+    )
+
+
 def _texts(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-    """Headers as aiohttp takes them: it writes UTF-8, so a value that is none is left out."""
+    """Headers as aiohttp takes them: UTF-8 without control characters. Other values are left out."""
     for name, value in pairs:
-        with contextlib.suppress(UnicodeDecodeError):
-            yield name.decode("ascii"), value.decode()
+        if not _UNSENDABLE.search(value):
+            with contextlib.suppress(UnicodeDecodeError):
+                yield name.decode("ascii"), value.decode()
 
 
 def _content(request: httpx.Request, limit: asyncio.Timeout, seconds: float) -> Any:
@@ -242,6 +261,8 @@ def _named_truly(attempt: _Attempt) -> Iterator[None]:
         raise kind("the connection was closed before it answered") from error
     except aiohttp.ClientPayloadError as error:
         raise httpx.RemoteProtocolError("broken off within the answer") from error
+    except (aiohttp.InvalidURL, UnicodeError) as error:
+        raise httpx.ConnectError("host not found") from error
     except (aiohttp.ClientError, HttpProcessingError) as error:
         raise httpx.RemoteProtocolError("not an HTTP answer") from error
 

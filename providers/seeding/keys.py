@@ -29,8 +29,10 @@ def master_key(environ: Mapping[str, str]) -> str:
             f"{VARIABLE}: a key is made of visible ASCII characters, without spaces;"
             " `openssl rand -hex 32` makes one"
         )
-    if len(secret) > secrets.MOST_KEY_CHARACTERS:
-        raise ValueError(f"{VARIABLE}: at most {secrets.MOST_KEY_CHARACTERS} characters are taken")
+    if len(secret) > secrets.MOST_CALLER_KEY_CHARACTERS:
+        raise ValueError(
+            f"{VARIABLE}: at most {secrets.MOST_CALLER_KEY_CHARACTERS} characters are taken"
+        )
     return secret
 
 

@@ -11,12 +11,10 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,6 +24,8 @@ import httpx
 import pytest
 import yaml
 from django.conf import settings
+
+from tests.processes import free_port, soon
 
 ROOT = Path(__file__).resolve().parents[2]
 MASTER_KEY = "sk-aurora-container-0123456789"
@@ -175,20 +175,15 @@ def someone_else() -> tuple[int, list[str]]:
     return os.getuid(), [sys.executable]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
+    def healthy() -> bool:
+        assert process.poll() is None, f"exit status {process.poll()}\n{log.read_text()}"
         try:
-            if httpx.get(url + "/health").status_code == 200:
-                return
+            return httpx.get(url + "/health").status_code == 200
         except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"not healthy; exit status {process.poll()}\n{log.read_text()}")
+            return False
+
+    assert soon(healthy, START_SECONDS), log.read_text()
 
 
 def test_it_serves_calls_and_the_admin(container: Container) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.process.running import Aurora, copy_program
+
 ADMIN_PASSWORD = "a-password-for-the-browser"
-START_SECONDS = 60
 WAIT_SECONDS = 30
 FLAGS = (
     "--headless",
@@ -59,40 +54,12 @@ def chromium() -> str:
 @pytest.fixture(scope="module")
 def aurora(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of `manage.py serve`, begun on an empty data folder."""
-    tmp_path = tmp_path_factory.mktemp("aurora")
-    ours = {
-        "AURORA_DATA_DIR": str(tmp_path / "data"),
-        "AURORA_HOST": "127.0.0.1",
-        "AURORA_PORT": "0",
+    settings = {
+        "AURORA_DATA_DIR": str(tmp_path_factory.mktemp("data")),
         "AURORA_ADMIN_PASSWORD": ADMIN_PASSWORD,
     }
-    foreign = ("AURORA_", "VLLM_", "DATABASE_URL", "DJANGO_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve"],
-            cwd=ROOT,
-            env=kept | ours,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield _address(process, log)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        for line in log.read_text().splitlines():
-            said = json.loads(line) if line.startswith("{") and line.endswith("}") else {}
-            if "port" in said and said.get("logger") == "aurora.serve":
-                return f"http://127.0.0.1:{said['port']}"
-        time.sleep(0.1)
-    pytest.fail(f"Aurora does not listen:\n{log.read_text()}")
+    with Aurora(copy_program(tmp_path_factory.mktemp("checkout")), settings) as running:
+        yield running.url
 
 
 @pytest.fixture

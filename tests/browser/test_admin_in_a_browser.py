@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ADMIN_PASSWORD, Seen
+from tests.processes import soon
+from tests.recorded import load
 from tests.scripted_vllm import ScriptedVllm
 
 pytestmark = pytest.mark.browser
@@ -27,15 +27,17 @@ def test_a_server_and_a_key_from_the_first_login_to_the_revocation(
     see_its_models(page)
 
     first = add_key(page)
-    assert eventually(aurora, first, 200)
+    assert comes_to(aurora, first, 200)
     assert models(aurora, first) == [f"gpu-1/{MODEL}"]
+    assert chat(aurora, first, f"gpu-1/{MODEL}") == load("gen_chat_plain").body
+    assert [call.headers["authorization"] for call in vllm.received] == [f"Bearer {UPSTREAM_KEY}"]
 
     second = rotate(page)
-    assert eventually(aurora, second, 200)
+    assert comes_to(aurora, second, 200)
     assert status(aurora, first) == 200  # during the overlap both work
 
     revoke_the_rotated_key(page)
-    assert eventually(aurora, first, 401)
+    assert comes_to(aurora, first, 401)
     assert status(aurora, second) == 200
 
     see_the_history(page, first, second)
@@ -147,11 +149,17 @@ def models(aurora: str, key: str) -> list[str]:
     return [model["id"] for model in ask(aurora, key).json()["data"]]
 
 
-def eventually(aurora: str, key: str, wanted: int) -> bool:
+def chat(aurora: str, key: str, model: str) -> bytes:
+    """The body of a chat completion."""
+    answer = httpx.post(
+        f"{aurora}/v1/chat/completions",
+        headers={"authorization": f"Bearer {key}"},
+        json={"model": model, "messages": [{"role": "user", "content": "Hello"}]},
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def comes_to(aurora: str, key: str, wanted: int) -> bool:
     """Whether calls with `key` are answered with this status within the time promised."""
-    deadline = time.monotonic() + LIVE_SECONDS
-    while status(aurora, key) != wanted:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    return soon(lambda: status(aurora, key) == wanted, LIVE_SECONDS)

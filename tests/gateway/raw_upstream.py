@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from types import TracebackType
 
 
 class RawUpstream:
@@ -58,12 +57,7 @@ class RawUpstream:
     def __enter__(self) -> RawUpstream:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._connection is not None:
             self._connection.close()
         self._listener.close()

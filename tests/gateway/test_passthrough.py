@@ -185,8 +185,10 @@ def test_a_base_url_with_a_path_prefix_is_kept(gateway, vllm):
 
 
 @pytest.mark.parametrize(
-    "query", ["x=1", "a=%2F&b=%20+c&&=", "q=%E2%98%95", "redirect=http://x/?y=z", "?", "a;b", "%zz"]
-)
+    "query",
+    ["x=1", "a=%2F&b=%20+c&&=", "q=%E2%98%95", "redirect=http://x/?y=z", "?", "a;b", "%zz",
+     'a="b"<c>', "a=%2e%7E&b=|^`{}\\\\", "a=[1]&b='*'"],
+)  # fmt: skip
 def test_the_query_is_kept_verbatim(gateway, vllm, query):
     gateway.call("POST", f"/p/alpha/tokenize?{query}", b"{}")
 
@@ -258,7 +260,7 @@ def fleet(gateway: MountedGateway) -> Iterator[dict[str, ScriptedVllm]]:
         ("vllm", b'{"a":"%b","model":"only-z"}' % (b"x" * 200_000), "zeta"),
     ],
 )
-def test_a_call_goes_to(gateway, fleet, name, body, taken_by):
+def test_a_call_goes_to_the_named_server_or_by_its_model(gateway, fleet, name, body, taken_by):
     answer = gateway.call("POST", f"/p/{name}/tokenize", body)
 
     assert answer.headers["x-aurora-provider"] == taken_by

@@ -25,7 +25,9 @@ def test_a_reset_of_a_fresh_connection_is_not_repeated(gateway, vllm):
 
 @pytest.mark.parametrize("then", ["reset", "close"])
 @pytest.mark.parametrize(("method", "path"), [("GET", "/version"), ("DELETE", "/adapters/a")])
-def test_nor_is_one_of_a_method_that_may_be_repeated(gateway, vllm, method, path, then):
+def test_a_fresh_connection_that_ends_is_not_repeated_for_any_method(
+    gateway, vllm, method, path, then
+):
     gateway.publish(provider(vllm.url, passthrough="control"))
     vllm.will_send(then=then, always=True)
     answer = gateway.call(method, f"/p/alpha{path}")

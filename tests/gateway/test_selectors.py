@@ -45,7 +45,9 @@ def fleet(gateway: MountedGateway) -> Iterator[dict[str, ScriptedVllm]]:
         ("vllm-test", "beta", "vllm-test"),
     ],
 )
-def test_a_selector_leads_to(gateway, fleet, selector, name, upstream_model):
+def test_a_call_goes_to_the_server_its_selector_means(
+    gateway, fleet, selector, name, upstream_model
+):
     answer = gateway.post(CHAT, {"model": selector})
 
     assert answer.status == 200

@@ -209,8 +209,14 @@ def test_a_chunked_body_without_its_end_is_400(gateway, vllm, path):
 
 
 @EVERY_WAY
-@pytest.mark.parametrize("leave", ["close", "reset"])
-def test_a_client_that_leaves_within_its_body_is_only_logged(gateway, vllm, path, leave):
+@pytest.mark.parametrize(
+    ("leave", "reason"),
+    [
+        ("close", "The body ended before its length was reached"),
+        ("reset", "the client left within its body"),
+    ],
+)
+def test_a_client_that_leaves_within_its_body_is_only_logged(gateway, vllm, path, leave, reason):
     client = begin(gateway, path, "Content-Length: 100")
     client.send(BODY)
     gateway.wait_until_calls(1)
@@ -218,19 +224,35 @@ def test_a_client_that_leaves_within_its_body_is_only_logged(gateway, vllm, path
 
     record = gateway.record()
     assert (record["status"], record["bytes"]) == (0, 0)
-    assert record["reason"] in {"the client left within its body", "the client left"}
+    assert record["reason"] == reason
     assert vllm.received == []
 
 
+@EVERY_WAY
 @pytest.mark.parametrize("chunk", [b"zz\r\n", b"-1\r\n", b"5\r\n123456789\r\n", b"\r\n"])
-def test_a_malformed_chunk_is_400(gateway, vllm, chunk):
-    client = begin(gateway, CHAT, "Transfer-Encoding: chunked")
+def test_a_malformed_chunk_is_400(gateway, vllm, path, chunk):
+    client = begin(gateway, path, "Transfer-Encoding: chunked")
     client.send(chunk)
 
     answer = client.read_answer()
     assert answer.status == 400
-    assert error_of(answer)["message"]
+    assert error_of(answer)["message"].startswith("The chunked body is malformed")
     assert vllm.received == []
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("fields", [[], ["X-Request-Id: of-the-client"]], ids=["own", "given"])
+def test_all_that_is_said_of_a_malformed_chunk_has_one_reason_and_one_id(gateway, path, fields):
+    client = begin(gateway, path, "Transfer-Encoding: chunked", *fields)
+    client.send(b"5\r\n12345\r\n")
+    gateway.wait_until_calls(1)
+    client.send(b"zz\r\n")
+
+    answer, call = client.read_answer(), gateway.record()
+    [refused] = gateway.lines("aurora.server", having="reason")
+    assert call["reason"] == refused["reason"] == error_of(answer)["message"]
+    assert call["request_id"] == refused["request_id"] == answer.headers["x-request-id"]
+    assert not fields or call["request_id"] == "of-the-client"
 
 
 def test_what_follows_a_body_is_the_next_request(gateway, vllm):

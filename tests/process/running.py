@@ -6,20 +6,18 @@ So nobody's `.env`, `config.yaml` or `data/` has a say in what these tests see.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, Self
 
 import httpx
+
+from tests.processes import clean_environment, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ("manage.py", "aurora_site", "gateway", "providers", "templates")
@@ -29,9 +27,6 @@ STOP_SECONDS = 10.0
 CALL_SECONDS = 10.0
 LIVE_SECONDS = 2.0
 """How soon a change must have taken effect in every process."""
-OURS = ("AURORA_", "VLLM_", "DATABASE_URL")
-
-T = TypeVar("T")
 
 
 def copy_program(folder: Path) -> Path:
@@ -43,12 +38,6 @@ def copy_program(folder: Path) -> Path:
     return folder
 
 
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without anything that Aurora reads, then `settings`."""
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return {**foreign, **settings}
-
-
 def manage(
     checkout: Path, settings: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
@@ -56,27 +45,12 @@ def manage(
     return subprocess.run(
         [*MANAGE, *arguments],
         cwd=checkout,
-        env=environment(settings),
+        env=clean_environment(settings),
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
         check=False,
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def eventually(look: Callable[[], T], seconds: float) -> T:
-    """The first true value of `look`. AssertionError, with the last one, if none comes in time."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, f"not so within {seconds} s, but {found!r}"
-        time.sleep(0.02)
-    return found
 
 
 class Running:
@@ -91,7 +65,7 @@ class Running:
         self._process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=environment(settings),
+            env=clean_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -107,12 +81,7 @@ class Running:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stop()
 
     @property
@@ -195,12 +164,7 @@ class Aurora(Running):
             raise
         self.url = f"http://127.0.0.1:{port}"
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         code = self.stop()
         if error is None:
             assert (code, self.errors) == (0, []), self.written

@@ -12,8 +12,9 @@ import pytest
 
 from tests.process.databases import Database
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, Aurora, eventually
+from tests.process.running import LIVE_SECONDS, Aurora
 from tests.process.traffic import Traffic
+from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
 MASTER_KEY = "sk-of-the-outage-0123456789"

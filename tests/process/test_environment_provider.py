@@ -10,7 +10,8 @@ import pytest
 from openai import OpenAI
 
 from tests.process.databases import Database
-from tests.process.running import LIVE_SECONDS, Aurora, copy_program, eventually
+from tests.process.running import LIVE_SECONDS, Aurora, copy_program
+from tests.processes import eventually
 from tests.recorded import load
 from tests.scripted_vllm import ScriptedVllm
 

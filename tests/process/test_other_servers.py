@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.process.databases import Database
-from tests.process.running import START_SECONDS, Running, eventually, free_port, manage
+from tests.process.running import START_SECONDS, Running, manage
+from tests.processes import eventually, free_port
 from tests.recorded import load
 from tests.scripted_vllm import ScriptedVllm
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.process.databases import Database
-from tests.process.running import LIVE_SECONDS, ROOT, Aurora, environment, eventually, free_port
+from tests.process.running import LIVE_SECONDS, ROOT, Aurora
+from tests.processes import clean_environment, eventually, free_port
 from tests.scripted_vllm import ScriptedVllm
 
 SECTION = re.search(
@@ -44,7 +45,7 @@ def run(block: str, folder: Path, ports: Mapping[int, int]) -> str:
     (folder / ".curlrc").write_text(CURL_SETTINGS)
     done = subprocess.run(
         ["bash", "-euc", with_ports(block, ports)],
-        env=environment({"CURL_HOME": str(folder), "no_proxy": "localhost"}),
+        env=clean_environment({"CURL_HOME": str(folder), "no_proxy": "localhost"}),
         capture_output=True,
         text=True,
         timeout=20,
@@ -88,25 +89,27 @@ def test_there_are_four_examples() -> None:
 
 
 @pytest.mark.parametrize("example", [0], indirect=True)
-def test_a_server_without_a_key(example: str, vllm: ScriptedVllm) -> None:
+def test_a_server_without_a_key_answers_a_chat(example: str, vllm: ScriptedVllm) -> None:
     assert json.loads(example)["choices"][0]["message"]["role"] == "assistant"
     assert vllm.received[0].json["model"] == "meta-llama/Llama-3.1-8B-Instruct"
 
 
 @pytest.mark.parametrize("example", [1], indirect=True)
-def test_a_server_with_a_key(example: str) -> None:
+def test_a_server_with_a_key_lists_its_model(example: str) -> None:
     [card] = json.loads(example)["data"]
     assert card["id"] == "vllm/meta-llama/Llama-3.1-8B-Instruct"
 
 
 @pytest.mark.parametrize("example", [2], indirect=True)
-def test_two_servers(example: str, vllm: ScriptedVllm, second: ScriptedVllm) -> None:
+def test_of_two_servers_the_named_one_streams(
+    example: str, vllm: ScriptedVllm, second: ScriptedVllm
+) -> None:
     assert example.rstrip().endswith("data: [DONE]")
     assert len(second.received) == 1
     assert vllm.received == []
 
 
 @pytest.mark.parametrize("example", [3], indirect=True)
-def test_the_passthrough(example: str, vllm: ScriptedVllm) -> None:
+def test_the_passthrough_reaches_the_servers_own_route(example: str, vllm: ScriptedVllm) -> None:
     assert json.loads(example)["tokens"]
     assert vllm.received[0].path == "/tokenize"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.process.running import LIVE_SECONDS, eventually
+from tests.process.running import LIVE_SECONDS
+from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
 FIRST_KEY, SECOND_KEY = "sk-first-0123456789abcdef", "sk-second-0123456789abcdef"

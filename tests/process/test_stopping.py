@@ -7,7 +7,8 @@ import time
 import httpx
 import pytest
 
-from tests.process.running import LIVE_SECONDS, eventually
+from tests.process.running import LIVE_SECONDS
+from tests.processes import eventually
 from tests.raw_http import RawClient, request_bytes
 from tests.scripted_vllm import ScriptedVllm
 

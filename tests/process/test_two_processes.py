@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, Aurora, eventually
+from tests.process.running import LIVE_SECONDS, Aurora
 from tests.process.traffic import Traffic
+from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
 MASTER_KEY = "sk-of-two-processes-0123456789"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, Aurora, eventually
+from tests.process.running import LIVE_SECONDS, Aurora
+from tests.processes import eventually
 from tests.raw_http import Answer, RawClient, request_bytes
 from tests.scripted_vllm import ScriptedVllm
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
 import httpx
 
-from tests.process.running import CALL_SECONDS, eventually
+from tests.process.running import CALL_SECONDS
+from tests.processes import eventually
 
 PAUSE_SECONDS = 0.03
 
@@ -49,12 +49,7 @@ class Traffic:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._over.set()
         self._thread.join()
         self._client.close()

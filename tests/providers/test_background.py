@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -19,6 +19,7 @@ from providers.catalog import Catalog
 from providers.key_use import KeyUse
 from providers.models import ApiKey, Discovery, Provider, Revision
 from providers.snapshot import Snapshot
+from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,9 +31,11 @@ THREADS = {"aurora-background", "aurora-database_0"}
 class Watch:
     """A running Background, and what it has published."""
 
-    def __init__(self) -> None:
+    def __init__(self, discovery_seconds: float = 60) -> None:
         self.catalog, self.key_use = Catalog(), KeyUse()
-        self.background = Background(self.catalog, self.key_use, discovery_seconds=60)
+        self.background = Background(
+            self.catalog, self.key_use, discovery_seconds=discovery_seconds
+        )
 
     @property
     def snapshot(self) -> Snapshot:
@@ -45,14 +48,14 @@ class Watch:
 
 def until(condition: Callable[[], object], seconds: float = LIVE_SECONDS) -> float:
     began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        try:
-            if condition():
-                return time.monotonic() - began
-        except KeyError:  # not this provider yet
-            pass
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds} s")
+
+    def holds() -> object:
+        with contextlib.suppress(KeyError):  # not this provider yet
+            return condition()
+        return False
+
+    eventually(holds, seconds)
+    return time.monotonic() - began
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def add(vllm: ScriptedVllm, name: str = "a", **fields: object) -> Provider:
     return Provider.objects.create(name=name, base_url=vllm.url, **fields)
 
 
-@contextmanager
+@contextlib.contextmanager
 def without_table(model: type) -> Iterator[None]:
     """The database fails on whoever reads `model`."""
     table = model._meta.db_table  # type: ignore[attr-defined]
@@ -188,12 +191,34 @@ def test_a_failing_server_keeps_its_models_and_is_asked_again_ever_later(vllm, c
     first, second = asked[1] - asked[0], asked[2] - asked[1]
     assert 0.8 < first < 2.5
     assert 1.7 < second < 4
-    told = [r.getMessage() for r in caplog.records if r.name == "aurora.background"]
-    told = [text for text in told if text.startswith("provider ")]
-    assert told == [
+    assert told_of_providers(caplog) == [
+        "provider a: The server answers HTTP 500.",
+        "provider a answers: 1 model.",
+    ]
+
+
+def test_a_server_that_answers_is_told_of_once_and_again_only_after_a_failure(vllm, caplog):
+    add(vllm)
+    running = Watch(discovery_seconds=0.1)
+    with caplog.at_level(logging.INFO, "aurora.background"):
+        running.background.start()
+        try:
+            until(functools.partial(have_come, vllm, 3), 6)
+            vllm.discovery.will_answer(500)
+            until(lambda: len(told_of_providers(caplog)) == 3, 6)
+            until(functools.partial(have_come, vllm, len(vllm.discoveries) + 2), 6)
+        finally:
+            running.background.stop()
+    assert told_of_providers(caplog) == [
+        "provider a answers: 1 model.",
         "provider a: The server answers HTTP 500.",
         "provider a answers again: 1 model.",
     ]
+
+
+def told_of_providers(caplog: pytest.LogCaptureFixture) -> list[str]:
+    told = [r.getMessage() for r in caplog.records if r.name == "aurora.background"]
+    return [text for text in told if text.startswith("provider ")]
 
 
 def test_a_server_that_was_down_is_live_soon_after_it_comes_up(watch, vllm):
@@ -302,8 +327,8 @@ def test_stopping_ends_the_threads_soon_even_while_a_server_stalls(vllm):
     until(lambda: vllm.discoveries)
     began = time.monotonic()
     running.background.stop()
+    until(lambda: not THREADS & {thread.name for thread in threading.enumerate()})
     assert time.monotonic() - began < 1
-    assert not THREADS & {thread.name for thread in threading.enumerate()}
     vllm.wait_until_left()
 
 

@@ -42,13 +42,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_it_grows_with(change, row):
+def test_every_kind_of_change_makes_it_grow(change, row):
     before = revision.current()
     change(row)
     assert revision.current() > before
 
 
-def test_it_grows_with_every_step_of_a_keys_life():
+def test_every_step_of_a_keys_life_makes_it_grow():
     held, _ = ApiKey.objects.issue("n")
     for step in (
         lambda: held.rotate(overlap=held.created - held.created),

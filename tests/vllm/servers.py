@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
+
+from tests.processes import clean_environment, free_port, soon
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".vllm"
@@ -75,15 +75,16 @@ class Server:
 
     def wait(self, seconds: float) -> None:
         """Return once the server answers 200. Raises NotReady."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._process is None or self._process.poll() is not None:
-                raise NotReady(f"{self._command[0]} ended at its start.\n{self.tail()}")
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(self._ready, timeout=5).status_code == 200:
-                    return
-            time.sleep(0.2)
-        raise NotReady(f"{self._ready} gave no 200 in {seconds} s.\n{self.tail()}")
+        if not soon(self._answers, seconds):
+            raise NotReady(f"{self._ready} gave no 200 in {seconds} s.\n{self.tail()}")
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise NotReady(f"{self._command[0]} ended at its start.\n{self.tail()}")
+        try:
+            return httpx.get(self._ready, timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it and its children: with SIGTERM, and with SIGKILL what is left of it then."""
@@ -129,14 +130,6 @@ def aurora(data: Path, port: int, log: Path, **settings: str) -> Server:
     return Server(command, port=port, ready="/ready", log=log, env=env, urgent=True)
 
 
-def eventually(look: Callable[[], bool], seconds: float) -> bool:
-    """Whether `look` comes true within `seconds`."""
-    end = time.monotonic() + seconds
-    while not (found := look()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
-
-
 def wait_for_models(server: Server, key: str, count: int) -> None:
     """Return once Aurora lists `count` models: it is ready with the first. Raises NotReady."""
     headers = {"Authorization": f"Bearer {key}"}
@@ -145,25 +138,8 @@ def wait_for_models(server: Server, key: str, count: int) -> None:
         answer = httpx.get(server.url + "/v1/models", headers=headers)
         return answer.status_code == 200 and len(answer.json()["data"]) == count
 
-    if not eventually(listed, AURORA_READY_SECONDS):
+    if not soon(listed, AURORA_READY_SECONDS):
         raise NotReady(f"Aurora does not list {count} models.\n{server.tail()}")
-
-
-def clean_environment() -> dict[str, str]:
-    """This process's environment without what steers vLLM or Aurora."""
-    ours = ("VLLM_", "AURORA_", "DJANGO_", "DATABASE_URL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-def free_port(wanted: int = 0) -> int:
-    """`wanted` if nothing listens there, else a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return free_port()
-        return int(probe.getsockname()[1])
 
 
 def run_before_others(pid: int, *, alone: bool = False) -> None:

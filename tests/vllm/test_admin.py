@@ -9,10 +9,9 @@ import httpx
 import openai
 import pytest
 
+from tests.processes import eventually
 from tests.vllm.conftest import ADMIN_PASSWORD
-from tests.vllm.servers import EMBED_MODEL, Server, eventually
-
-pytestmark = pytest.mark.vllm
+from tests.vllm.servers import EMBED_MODEL, Server
 
 # What is promised is 2 s. The suite without vLLM holds Aurora to it; here vLLM's own work counts.
 LIVE_SECONDS = 6
@@ -74,12 +73,12 @@ def test_a_server_added_in_the_admin_serves_and_stops_serving_when_it_is_deleted
 ) -> None:
     saved = submit(admin, ADD, name="added", base_url=embed.url)
     assert saved.url.path != ADD, saved.text
-    assert eventually(lambda: ADDED in listed(client), LIVE_SECONDS)
+    eventually(lambda: ADDED in listed(client), LIVE_SECONDS)
     assert len(client.embeddings.create(model=ADDED, input="hello").data) == 1
 
     (page,) = {line for line in links(admin) if line.endswith("/change/")}
     submit(admin, page.replace("/change/", "/delete/"), post="yes")
-    assert eventually(lambda: ADDED not in listed(client), LIVE_SECONDS)
+    eventually(lambda: ADDED not in listed(client), LIVE_SECONDS)
     with pytest.raises(openai.NotFoundError):
         client.embeddings.create(model=ADDED, input="hello")
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import openai
-import pytest
 
 from tests.vllm.servers import TEXT_MODEL
 from tests.vllm.test_chat import TEXT, greedy, without_time
-
-pytestmark = pytest.mark.vllm
 
 PROMPT = "The quick brown fox"
 

@@ -8,8 +8,6 @@ from scripts import demo
 from tests.vllm.conftest import MASTER_KEY
 from tests.vllm.servers import Server
 
-pytestmark = pytest.mark.vllm
-
 
 def test_the_printed_calls_work_as_printed(
     aurora: Server, capsys: pytest.CaptureFixture[str]

@@ -10,8 +10,6 @@ import pytest
 from tests.vllm.servers import EMBED_MODEL
 from tests.vllm.test_chat import HELLO, TEXT
 
-pytestmark = pytest.mark.vllm
-
 EMBED = f"vllm-embed/{EMBED_MODEL}"
 TEXTS = ["The quick brown fox", "the weather in Paris"]
 

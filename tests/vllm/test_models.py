@@ -7,8 +7,6 @@ import pytest
 
 from tests.vllm.servers import EMBED_MODEL, TEXT_MODEL
 
-pytestmark = pytest.mark.vllm
-
 TEXT = f"vllm/{TEXT_MODEL}"
 EMBED = f"vllm-embed/{EMBED_MODEL}"
 

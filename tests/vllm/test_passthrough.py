@@ -7,8 +7,6 @@ import pytest
 
 from tests.vllm.servers import EMBED_MODEL, TEXT_MODEL, Server
 
-pytestmark = pytest.mark.vllm
-
 
 def test_tokenize_answers_as_vllm_itself_does(http: httpx.Client, text: Server) -> None:
     body = {"model": TEXT_MODEL, "prompt": "Hello, world!"}

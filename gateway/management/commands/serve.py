@@ -19,8 +19,10 @@ from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from gateway.headers import request_id
 from providers import catalog
 from providers.seeding import SeedError, seed
+from providers.snapshot import Snapshot
 
 OPEN_FILES = 65_536
 MIGRATION_LOCK = 0x6D696772617465  # "migrate": any number that nobody else locks in this database
@@ -35,11 +37,12 @@ class Command(BaseCommand):
             with _others_waiting():
                 call_command("migrate", verbosity=0, interactive=False)
             _seed()
+            snapshot = catalog.load()
         except SeedError as error:
             sys.exit("\n".join(f"aurora: {line}" for line in str(error).splitlines()))
         except (DatabaseFailure, OSError) as error:
             sys.exit(f"aurora: DATABASE_URL: the database fails: {_one_line(error)}")
-        _serve()
+        _serve(snapshot)
 
 
 @contextmanager
@@ -73,7 +76,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _serve() -> None:
+def _serve(snapshot: Snapshot) -> None:
     # Here and not above: the one installs Twisted's reactor, the other starts background work.
     from twisted.internet.error import CannotListenError  # noqa: PLC0415
 
@@ -81,12 +84,14 @@ def _serve() -> None:
     from aurora_site.server import Server  # noqa: PLC0415
 
     options = settings.OPTIONS
-    asgi.catalog.publish(catalog.load())
+    asgi.catalog.publish(snapshot)
     server = Server(
         asgi.application,
         host=options["AURORA_HOST"],
         port=options["AURORA_PORT"],
         client_stall_seconds=options["AURORA_CLIENT_STALL_SECONDS"],
+        most_connections=options["AURORA_CLIENT_CONNECTIONS"],
+        request_id=request_id,
         on_listening=_announce,
     )
     _raise_open_files_limit()
@@ -100,7 +105,10 @@ def _serve() -> None:
             f"{error.socketError}"
         )
     finally:
-        asgi.background.stop()
+        if not asgi.background.stop():
+            log.error("the database does not answer: ending without it")
+            logging.shutdown()
+            os._exit(0)  # the thread that waits for it would be waited for
 
 
 def _raise_open_files_limit() -> None:
@@ -112,5 +120,9 @@ def _raise_open_files_limit() -> None:
 
 
 def _announce(host: str, port: int) -> None:
-    fields = {"host": host, "port": port, "admin": f"http://localhost:{port}/admin/"}
+    fields = {
+        "host": host,
+        "port": port,
+        "admin": f"{settings.PUBLIC_URL or f'http://localhost:{port}'}/admin/",
+    }
     log.info("listening on http://%s:%s", host, port, extra={"fields": fields})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from tests.aurora_site.server.apps import (
@@ -14,7 +15,8 @@ from tests.aurora_site.server.apps import (
 from tests.aurora_site.server.client import Client
 
 
-def test_a_head_that_never_ends_is_a_408(serve):
+def test_a_head_that_never_ends_is_a_408(serve, caplog):
+    caplog.set_level(logging.INFO, "aurora.server")
     with Client(serve(echo, head_seconds=0.3)) as client:
         began = time.monotonic()
         client.send(b"GET / HTTP/1.1\r\n")
@@ -26,7 +28,10 @@ def test_a_head_that_never_ends_is_a_408(serve):
                 continue
             break
         assert 0.25 < time.monotonic() - began < 1
-        assert client.answer().status == 408
+        refused = client.answer()
+    assert refused.status == 408
+    [line] = [each for each in caplog.records if each.name == "aurora.server"]
+    assert line.fields["request_id"] == refused.headers["x-request-id"]
 
 
 def test_a_connection_without_a_byte_is_closed_in_silence(serve):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from uuid import UUID
 
 import pytest
 
+from gateway.headers import request_id
 from tests.aurora_site.server.apps import (
     POST,
     Told,
@@ -22,6 +24,8 @@ MALFORMED = {
     "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
     "an unknown version": b"GET / HTTP/2.0\r\n\r\n",
     "two spaces": b"GET  / HTTP/1.1\r\n\r\n",
+    "a fragment in the path": b"GET /a#b HTTP/1.1\r\n\r\n",
+    "a fragment in the query": b"GET /a?b#c HTTP/1.1\r\n\r\n",
     "a target in UTF-8": "GET /ü HTTP/1.1\r\n\r\n".encode(),
     "a target without slash": b"GET v1/models HTTP/1.1\r\n\r\n",
     "a host as target": b"CONNECT a.example:443 HTTP/1.1\r\n\r\n",
@@ -66,8 +70,43 @@ def test_malformed_input_is_a_400_in_the_one_shape(serve, raw, caplog):
         assert refused.headers["connection"] == "close"
         assert refused.headers["server"] == "aurora"
         assert client.closed()
-    assert refused.error["message"] in caplog.text
+    [line] = [each for each in caplog.records if "Refused" in each.message]
+    assert line.fields["reason"] == refused.error["message"]
+    assert line.fields["status"] == 400
+    assert line.fields["request_id"] == refused.headers["x-request-id"]
+    assert str(UUID(line.fields["request_id"])) == line.fields["request_id"]
     assert len(calls) == (b"chunk" in raw and b"\r\n\r\n" in raw.removesuffix(b"\r\n\r\n"))
+
+
+def test_a_malformed_chunk_is_told_with_the_id_that_the_request_came_with(serve, caplog):
+    fields = b"X-Request-Id: of-the-client\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n"
+    with (
+        Client(serve(echo, request_id=request_id)) as client,
+        caplog.at_level(logging.INFO, "aurora.server"),
+    ):
+        refused = client.send(POST + fields).answer()
+    [line] = [each for each in caplog.records if "Refused" in each.message]
+    assert refused.headers["x-request-id"] == line.fields["request_id"] == "of-the-client"
+
+
+def test_an_answer_that_is_broken_off_is_logged_with_the_requests_id(serve, caplog):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    fields = b"X-Request-Id: of-the-client\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    with (
+        Client(serve(app, request_id=request_id)) as client,
+        caplog.at_level(logging.INFO, "aurora.server"),
+    ):
+        client.send(POST + fields)
+        client._until(b"abc\r\n")
+        client.send(b"zzz\r\n")
+        assert client.closed()
+    [line] = [each for each in caplog.records if "Broke off" in each.message]
+    assert line.fields["request_id"] == "of-the-client"
 
 
 def test_a_malformed_chunk_is_a_disconnect_for_the_application(serve):
@@ -103,11 +142,13 @@ HUGE_HEADS = {
 
 
 @pytest.mark.parametrize("raw", HUGE_HEADS.values(), ids=HUGE_HEADS.keys())
-def test_a_head_that_is_too_large_is_a_431(serve, raw):
-    with Client(serve(echo)) as client:
+def test_a_head_that_is_too_large_is_a_431(serve, raw, caplog):
+    with Client(serve(echo)) as client, caplog.at_level(logging.INFO, "aurora.server"):
         refused = client.send(raw).answer()
         assert (refused.status, refused.error["code"]) == (431, "bad_request")
         assert client.closed()
+    [line] = [each for each in caplog.records if "Refused" in each.message]
+    assert line.fields["request_id"] == refused.headers["x-request-id"]
 
 
 def test_200_headers_of_60_kib_in_all_are_taken(serve):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
+from uuid import UUID
 
 import pytest
 
+from gateway.headers import request_id
 from tests.aurora_site.server.apps import (
     GET,
     MIB,
@@ -50,6 +53,7 @@ def test_the_scope_holds_what_was_sent(serve):
         )
         assert client.answer().status == 200
         scope = seen.get()
+        assert set(scope.pop("extensions")) == {"aurora.gone"}
         assert scope == {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -170,16 +174,52 @@ KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
-    [(b"Sec-WebSocket-Version: 13\r\n", 400), (b"Sec-WebSocket-Version: 13\r\n" + KEY, 403)],
+    ("headers", "status", "code"),
+    [
+        (b"Sec-WebSocket-Version: 13\r\n", 400, "bad_request"),
+        (b"Sec-WebSocket-Version: 13\r\n" + KEY, 403, "not_permitted"),
+    ],
     ids=["a handshake without key", "a handshake that the application rejects"],
 )
-def test_a_refused_websocket_is_told_in_the_one_shape(serve, headers, status):
+def test_a_refused_websocket_is_told_in_the_one_shape(serve, caplog, headers, status, code):
+    caplog.set_level(logging.INFO, "aurora.server")
+
     async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.close"})
 
     with Client(serve(app)) as client:
         refused = client.send(UPGRADE + headers + b"\r\n").answer()
-        assert (refused.status, refused.error["code"]) == (status, "bad_request")
+        assert (refused.status, refused.error["code"]) == (status, code)
         assert client.closed()
+    [line] = [each for each in caplog.records if each.name == "aurora.server"]
+    assert (line.fields["status"], line.fields["reason"]) == (status, refused.error["message"])
+    assert line.fields["request_id"] == refused.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "named"), [(b"X-Request-Id: a\r\n", "a"), (b"", None)], ids=["given", "none"]
+)
+def test_an_application_finds_one_id_in_the_headers(serve, sent, named):
+    seen: list[bytes] = []
+
+    async def app(scope, receive, send):
+        seen.extend(value for name, value in scope["headers"] if name == b"x-request-id")
+        await answer(send)
+
+    with Client(serve(app, request_id=request_id)) as client:
+        client.send(GET.replace(b"\r\n\r\n", b"\r\n" + sent + b"\r\n"))
+        assert client.answer().status == 200
+    [found] = seen
+    assert found.decode() == (named or str(UUID(found.decode())))
+
+
+def test_a_failed_application_is_answered_and_logged_with_the_requests_id(serve, caplog):
+    async def app(scope, receive, send):
+        raise RuntimeError("on purpose")
+
+    with Client(serve(app, request_id=request_id)) as client:
+        failed = client.send(GET.replace(b"\r\n\r\n", b"\r\nX-Request-Id: a\r\n\r\n")).answer()
+    [line] = [each for each in caplog.records if each.name == "aurora.server"]
+    assert (failed.status, failed.headers["x-request-id"]) == (500, "a")
+    assert line.fields["request_id"] == "a"

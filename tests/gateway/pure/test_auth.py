@@ -104,10 +104,12 @@ def test_a_key_of_another_kind_is_no_master():
     assert not authenticate([(b"x-api-key", CLIENT_SECRET.encode())], KNOWN).is_master
 
 
-@pytest.mark.parametrize("length", [secrets.MOST_KEY_CHARACTERS, secrets.MOST_KEY_CHARACTERS + 1])
+@pytest.mark.parametrize(
+    "length", [secrets.MOST_CALLER_KEY_CHARACTERS, secrets.MOST_CALLER_KEY_CHARACTERS + 1]
+)
 def test_a_key_has_a_longest_length(length):
     secret = "k" * length
-    if length <= secrets.MOST_KEY_CHARACTERS:
+    if length <= secrets.MOST_CALLER_KEY_CHARACTERS:
         assert authenticate([(b"x-api-key", secret.encode())], known(**{secret: KEY})).key is KEY
         return
     with pytest.raises(Unauthorized):

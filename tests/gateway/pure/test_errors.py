@@ -87,7 +87,7 @@ def test_some_refusals_carry_a_header(error, headers):
 
 
 def test_a_wrong_method_names_the_right_ones():
-    assert str(errors.WrongMethod({"POST", "GET"})) == "This path takes GET, POST."
+    assert str(errors.WrongMethod({"POST", "GET"})) == "Only GET, POST can be used here."
 
 
 def test_an_invalid_request_may_name_its_parameter():
