@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -162,7 +163,7 @@ class Background:
             if appointment.due <= now:
                 later = now + discovery.TOTAL_SECONDS + self._discovery_seconds
                 self._appointments[provider.id] = replace(appointment, due=later)
-                task = asyncio.create_task(self._guarded(lambda p=provider: self._ask(p)))  # type: ignore[misc]
+                task = asyncio.create_task(self._guarded(partial(self._ask, provider)))
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)
 

@@ -10,7 +10,6 @@ from django.utils import timezone
 from providers import secrets
 from providers.models import Provider, Source
 
-MOST_PROVIDER_KEY_CHARACTERS = 4096
 EDITABLE = (
     "name",
     "type",
@@ -65,8 +64,11 @@ def stored_key(provider: Provider) -> str | None:
 
 
 def check_key(value: str) -> None:
-    if any(not 0x21 <= ord(character) <= 0x7E for character in value):
-        raise ValidationError("A key has visible ASCII characters only, and no spaces.")
+    try:
+        secrets.check_upstream_key(value)
+    except ValueError as error:
+        text = str(error)
+        raise ValidationError(f"{text[:1].upper()}{text[1:]}.") from None
 
 
 def check_is_to_come(value: datetime | None) -> None:

@@ -84,7 +84,10 @@ class Provider(models.Model):
     sealed_api_key = models.TextField(blank=True, default="", editable=False)
     enabled = models.BooleanField(default=True, help_text="Off: no call goes to this server.")
     models_mode = models.CharField(
-        max_length=16, choices=ModelsMode.choices, default=ModelsMode.DISCOVER
+        max_length=16,
+        choices=ModelsMode.choices,
+        default=ModelsMode.DISCOVER,
+        help_text="Which models calls may name: those the server lists, or those listed below.",
     )
     model_ids = models.JSONField(
         default=list,
@@ -187,8 +190,21 @@ class Discovery(models.Model):
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> ApiKeyQuerySet:
         """The keys a call is accepted with now."""
+        return self.in_state("usable")
+
+    def in_state(self, state: str) -> ApiKeyQuerySet:
+        """The keys of which `ApiKey.state` says so now, or all "usable" ones; none for other words."""
         unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
-        return self.filter(unexpired, revoked=None, retired=None)
+        unended = Q(revoked=None, retired=None)
+        conditions = {
+            "usable": unended & unexpired,
+            "active": unended & unexpired & Q(successor=None),
+            "rotated": unended & unexpired & ~Q(successor=None),
+            "expired": unended & ~unexpired,
+            "retired": Q(revoked=None) & ~Q(retired=None),
+            "revoked": ~Q(revoked=None),
+        }
+        return self.filter(conditions[state]) if state in conditions else self.none()
 
     def issue(self, name: str, **fields: Any) -> tuple[ApiKey, str]:
         """A new master key and its secret, which is nowhere else and cannot be had again."""

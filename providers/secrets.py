@@ -22,6 +22,15 @@ from aurora_site.keyring import Keyring
 NONCE_BYTES = 12
 KEY_PREFIX = "aurora-"
 MOST_CALLER_KEY_CHARACTERS = 512
+MOST_UPSTREAM_KEY_CHARACTERS = 4096
+
+
+def check_upstream_key(key: str) -> None:
+    """Raises ValueError, without repeating `key`, if it could not be sent in a header."""
+    if len(key) > MOST_UPSTREAM_KEY_CHARACTERS:
+        raise ValueError(f"a key has {MOST_UPSTREAM_KEY_CHARACTERS} characters at most")
+    if any(not 0x21 <= ord(character) <= 0x7E for character in key):
+        raise ValueError("a key has visible ASCII characters only, and no spaces")
 
 
 class Unopenable(Exception):

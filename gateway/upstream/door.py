@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import httpx
 
@@ -53,12 +53,12 @@ class Answer:
         self.provider = provider
         self.status = response.status_code
         self.headers = response.headers.raw
-        self._response = response
+        self._stream = cast(httpx.AsyncByteStream, response.stream)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises UpstreamBroke or UpstreamTimeout where it breaks off."""
         try:
-            async for piece in self._response.stream:  # type: ignore[union-attr]
+            async for piece in self._stream:
                 yield piece
         except httpx.TransportError as error:
             raise translated(error, self.provider) from error
@@ -72,7 +72,7 @@ class Answer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._response.stream.aclose()  # type: ignore[union-attr]
+        await self._stream.aclose()
 
 
 class Door:

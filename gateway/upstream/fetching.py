@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import httpx
 
@@ -33,12 +34,12 @@ async def fetch(url: str, authorization: str | None, *, seconds: float, most_byt
 
 
 async def _whole(response: httpx.Response, most_bytes: int) -> Fetched:
-    body = bytearray()
+    body, stream = bytearray(), cast(httpx.AsyncByteStream, response.stream)
     try:
-        async for piece in response.stream:  # type: ignore[union-attr]
+        async for piece in stream:
             body += piece
             if len(body) > most_bytes:
                 raise FetchFailed(f"The answer is longer than {most_bytes} bytes.")
     finally:
-        await response.stream.aclose()  # type: ignore[union-attr]
+        await stream.aclose()
     return Fetched(response.status_code, bytes(body))

@@ -17,7 +17,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from providers import addresses, edits
+from providers import addresses, edits, secrets
 from providers.models import ApiKey, Provider
 
 KEEP = "•" * 12
@@ -53,7 +53,7 @@ class ProviderForm(forms.ModelForm):
     new_api_key = forms.CharField(
         label="API key",
         required=False,
-        max_length=edits.MOST_PROVIDER_KEY_CHARACTERS,
+        max_length=secrets.MOST_UPSTREAM_KEY_CHARACTERS,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="What vLLM was started with as --api-key. Empty: none is sent.",
     )

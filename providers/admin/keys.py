@@ -7,19 +7,18 @@ or redirect, and no cache may keep it.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
@@ -28,7 +27,7 @@ from unfold.decorators import display
 
 from providers.admin.forms import ApiKeyForm, IssueForm, RotateForm
 from providers.admin.history import ObjectHistory
-from providers.models import ApiKey
+from providers.models import ApiKey, ApiKeyQuerySet
 
 STATES = {
     "active": "success",
@@ -46,23 +45,8 @@ class StateFilter(admin.SimpleListFilter):
         return [("usable", "usable"), *((state, state) for state in STATES)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
-        conditions = _conditions()
         value = self.value()
-        return queryset.filter(conditions[value]) if value in conditions else queryset
-
-
-def _conditions() -> dict[str | None, Q]:
-    """The states of ApiKey.state as conditions on rows."""
-    expired = Q(expires__lte=timezone.now())
-    usable = Q(revoked=None, retired=None) & ~expired
-    return {
-        "usable": usable,
-        "active": usable & Q(successor=None),
-        "rotated": usable & ~Q(successor=None),
-        "expired": Q(revoked=None, retired=None) & expired,
-        "retired": Q(revoked=None) & ~Q(retired=None),
-        "revoked": ~Q(revoked=None),
-    }
+        return cast(ApiKeyQuerySet, queryset).in_state(value) if value else queryset
 
 
 @admin.register(ApiKey)

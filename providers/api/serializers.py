@@ -9,7 +9,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from providers import addresses, catalog, edits
+from providers import addresses, catalog, edits, secrets
 from providers.models import ApiKey, Provider
 
 MOST_NAMED = 10
@@ -57,7 +57,7 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
         allow_null=True,
         allow_blank=True,
         trim_whitespace=False,
-        max_length=edits.MOST_PROVIDER_KEY_CHARACTERS,
+        max_length=secrets.MOST_UPSTREAM_KEY_CHARACTERS,
         validators=[edits.check_key],
         help_text="What vLLM asks for. Left out: kept as it is. null or empty: removed.",
     )

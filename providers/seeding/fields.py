@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from providers import addresses
+from providers import addresses, secrets
 
 LEAST_SECONDS, MOST_SECONDS = 0.1, 86_400
 _TRUTH = {
@@ -38,8 +38,8 @@ def base_url(value: Any) -> str:
 
 def credential(value: Any) -> str:
     """A key that can be sent in a header."""
-    if not (key := text(value)).isascii():
-        raise ValueError("a key is made of ASCII characters: others cannot be sent in a header")
+    key = text(value)
+    secrets.check_upstream_key(key)
     return key
 
 

@@ -83,10 +83,10 @@ def test_an_empty_variable_counts_as_unset(variable, value):
 
 
 def test_each_field_is_read():
-    found = wanted(VLLM_BASE_URL=" http://a:8000/ ", VLLM_API_KEY=" k ey$1 ", VLLM_MODELS="m/1")
+    found = wanted(VLLM_BASE_URL=" http://a:8000/ ", VLLM_API_KEY=" key$1 ", VLLM_MODELS="m/1")
 
     assert found == {
-        "vllm": Wanted("vllm", "env", base_url=A, api_key="k ey$1", models=("m/1",)),
+        "vllm": Wanted("vllm", "env", base_url=A, api_key="key$1", models=("m/1",)),
     }
     assert found["vllm"].mode == "fallback"
 
