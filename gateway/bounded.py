@@ -10,7 +10,7 @@ from typing import Any
 from gateway.client import Client, Limits, Message, Receive, Request, Send
 from gateway.errors import ClientGone, GatewayError, NotReady
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Django takes a thread and perhaps a database connection for each request."""
 MOST_WAITING = 200
 

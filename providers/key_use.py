@@ -29,6 +29,6 @@ class KeyUse:
             with transaction.atomic():
                 for key_id, moment in sorted(moments.items()):  # all in one order: no deadlock
                     ApiKey.objects.filter(pk=key_id).update(last_used=moment)
-        except Exception:
+        except Exception:  # whatever failed, what was noted must not be lost with it
             self._moments = moments | self._moments
             raise

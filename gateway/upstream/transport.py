@@ -5,7 +5,7 @@ of the wire, not by its base class:
 
     ConnectError, ConnectTimeout    nothing was sent
     StaleConnection                 a kept-alive connection was closed before any byte of an answer
-    ReadError, WriteError           sent, at least in part; reset before or within the answer
+    ReadError                       sent, at least in part; reset before or within the answer
     ReadTimeout                     sent; silence for longer than `extensions["timeout"]["read"]`
     RemoteProtocolError             what came is not HTTP, or is shorter than it said
 """
