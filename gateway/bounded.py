@@ -13,27 +13,44 @@ from gateway.errors import ClientGone, GatewayError, NotReady
 AT_ONCE = 8
 """Django takes a thread and perhaps a database connection for each request."""
 MOST_WAITING = 200
+MOST_UPLOADING = 100
 
 Application = Callable[[Any, Receive, Any], Awaitable[None]]
 
 
 class Bounded:
-    """Refuses a body that is too large or too slow before `application` has taken it in, lets in
-    `AT_ONCE` requests at a time, and puts the request's id on the answers."""
+    """Takes each body in first, refusing what is too large or too slow; then lets `AT_ONCE`
+    requests at a time through to `application`, and puts their ids on its answers.
+
+    A place is taken only by a request whose body is there: slow uploads hold up nobody else.
+    """
 
     def __init__(self, application: Application, limits: Limits) -> None:
         self._application, self._limits = application, limits
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._waiting, self._uploading = 0, 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         client = Client(Request.of(scope), receive, send, self._limits)
         try:
-            client.check_length()
+            body = await self._taken_in(client)
             async with self._place():
-                await self._application(scope, _limited(client, receive), _identified(client, send))
+                await self._application(scope, _given(body, receive), _identified(client, send))
         except GatewayError as error:
             await client.refuse(error)
+        except ClientGone:
+            return
+
+    async def _taken_in(self, client: Client) -> bytes:
+        if not client.request.announces_body:
+            return await client.body()
+        if self._uploading >= MOST_UPLOADING:
+            raise NotReady("Too many bodies are on their way here.")
+        self._uploading += 1
+        try:
+            return await client.body()
+        finally:
+            self._uploading -= 1
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -50,20 +67,14 @@ class Bounded:
             self._places.release()
 
 
-def _limited(client: Client, receive: Receive) -> Receive:
-    more = True
+def _given(body: bytes, receive: Receive) -> Receive:
+    """The body at once, and then what the server tells, such as that the client has left."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def limited() -> Message:
-        nonlocal more
-        if not more:
-            return await receive()
-        try:
-            piece, more = await client.next_piece()
-        except ClientGone:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": piece, "more_body": more}
+    async def given() -> Message:
+        return messages.pop() if messages else await receive()
 
-    return limited
+    return given
 
 
 def _identified(client: Client, send: Send) -> Send:
