@@ -1,6 +1,6 @@
 """What the history records: every change of a provider or key, with values before and after.
 
-Sealed values are shown as set or not; digests and use are left out.
+Sealed values are shown as set or not; digests, owners and use are left out.
 """
 
 from __future__ import annotations
@@ -22,4 +22,4 @@ def register() -> None:
         mask_fields=["sealed_api_key"],
         mask_callable="providers.audit.redacted",
     )
-    auditlog.register(ApiKey, exclude_fields=["created", "digest", "last_used"])
+    auditlog.register(ApiKey, exclude_fields=["created", "digest", "last_used", "owner"])

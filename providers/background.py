@@ -19,10 +19,11 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import Error as DatabaseFailure
-from django.db import OperationalError, close_old_connections, connection, connections
+from django.db import OperationalError, connections
 
 from providers import discovery, revision
 from providers.catalog import Catalog, load
+from providers.connections import renew
 from providers.key_use import KeyUse
 from providers.snapshot import ProviderEntry, Snapshot
 
@@ -113,7 +114,7 @@ class Background:
         """What `work` gives. Raises a database failure also where nothing comes in time."""
 
         def run() -> T:
-            _renew_connection()
+            renew()
             return work(*arguments)
 
         if self._unanswered is not None and not self._unanswered.done():
@@ -193,14 +194,6 @@ class Background:
         backoff = min(FIRST_RETRY_SECONDS * 2 ** min(held.failures, 16), self._discovery_seconds)
         due = time.monotonic() + backoff * jitter
         return replace(held, due=due, failures=held.failures + 1, reason=outcome.text)
-
-
-def _renew_connection() -> None:
-    """A broken connection is made anew; SQLite's always, since its file may have been replaced."""
-    if connection.vendor == "sqlite":
-        close_old_connections()
-    elif connection.connection and connection.errors_occurred and not connection.is_usable():
-        connection.close()
 
 
 def _question(provider: ProviderEntry) -> tuple[object, ...]:

@@ -71,6 +71,8 @@ def provider_entry(row: Provider) -> ProviderEntry:
         first_byte_seconds=row.first_byte_seconds,
         idle_seconds=row.idle_seconds,
         problem=problem,
+        routes=discovered_routes(row),
+        translation=row.translation,
     )
 
 
@@ -89,5 +91,18 @@ def discovered_cards(row: Provider) -> list[dict[str, Any]]:
     return row.discovery.cards if hasattr(row, "discovery") else []
 
 
+def discovered_routes(row: Provider) -> frozenset[str] | None:
+    """The paths that the server takes a POST on; None if it does not say or was never asked."""
+    routes = row.discovery.routes if hasattr(row, "discovery") else None
+    return None if routes is None else frozenset(routes)
+
+
 def _key_entry(key: ApiKey) -> KeyEntry:
-    return KeyEntry(id=key.id, name=key.name, hint=key.hint, kind=key.kind, expires=key.expires)
+    return KeyEntry(
+        id=key.id,
+        name=key.name,
+        hint=key.hint,
+        kind=key.kind,
+        expires=key.expires,
+        owner=key.owner,
+    )

@@ -1,4 +1,4 @@
-"""What each server serves: asked of the server, kept in the database, never guessed.
+"""What each server serves and speaks: asked of the server, kept in the database, never guessed.
 
 How the question travels is not decided here: `Fetch` is the gateway's one door to the network,
 named by the setting AURORA_FETCH.
@@ -7,7 +7,10 @@ named by the setting AURORA_FETCH.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, Protocol, cast
 from uuid import UUID
 
@@ -17,11 +20,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from providers import catalog
+from providers import catalog, openapi
 from providers.models import Discovery, Provider
 from providers.snapshot import ProviderEntry, is_model_id
 
 TOTAL_SECONDS = 10.0
+SPEC_SECONDS = 5.0
+"""Of the total, for /openapi.json: a server that withholds it delays the news of its models."""
 MOST_BYTES = 4 * 2**20
 MOST_MODELS = 2000
 MOST_ERROR_CHARACTERS = 500
@@ -31,6 +36,10 @@ class FetchFailed(Exception):
     """No answer came. The text says why, and holds no credentials."""
 
 
+class TooLong(FetchFailed):
+    """An answer came, and is longer than was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     status: int
@@ -38,20 +47,34 @@ class Fetched:
 
 
 class Fetch(Protocol):
-    """GET `url`; the whole answer, of at most `most_bytes`, within `seconds`, or FetchFailed."""
+    """GET `url`; the whole answer within `seconds`, or FetchFailed; over `most_bytes`, TooLong."""
 
     async def __call__(
         self, url: str, authorization: str | None, *, seconds: float, most_bytes: int
     ) -> Fetched: ...
 
 
+class Unheard(Enum):
+    """There was no answer that would tell."""
+
+    UNHEARD = "unheard"
+
+
+UNHEARD = Unheard.UNHEARD
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of asking. `text` is for an operator; `cards` is empty unless `ok`."""
+    """What came of asking. `text` is for an operator; `cards` is empty unless `ok`.
+
+    `routes` are the paths that take a POST, sorted; None if the server does not say. They are
+    UNHEARD if it was not heard, this time.
+    """
 
     ok: bool
     text: str
     cards: tuple[dict[str, Any], ...] = ()
+    routes: list[str] | Unheard | None = None
 
 
 class _Listing(msgspec.Struct):
@@ -63,9 +86,13 @@ def fetch() -> Fetch:
 
 
 async def ask(provider: ProviderEntry, fetch: Fetch) -> Outcome:
-    """Ask the server for its models. Its failures are outcomes, not exceptions."""
+    """Ask the server for its models and its routes, within TOTAL_SECONDS.
+
+    Its failures are outcomes, not exceptions. Only the models decide whether all is well.
+    """
     if provider.problem:
         return Outcome(False, provider.problem)
+    began = time.monotonic()
     try:
         answer = await fetch(
             f"{provider.address.api_root}/models",
@@ -75,7 +102,30 @@ async def ask(provider: ProviderEntry, fetch: Fetch) -> Outcome:
         )
     except FetchFailed as error:
         return Outcome(False, str(error))
-    return read(answer)
+    outcome = read(answer)
+    if not outcome.ok:
+        return outcome
+    left = TOTAL_SECONDS - (time.monotonic() - began)
+    routes = await _routes(provider, fetch, seconds=max(0.0, min(SPEC_SECONDS, left)))
+    return replace(outcome, routes=routes)
+
+
+async def _routes(
+    provider: ProviderEntry, fetch: Fetch, *, seconds: float
+) -> list[str] | Unheard | None:
+    """What the server says it takes a POST on. Any answer that is no spec says nothing."""
+    try:
+        answer = await fetch(
+            f"{provider.address.server_root}/openapi.json",
+            provider.authorization,
+            seconds=seconds,
+            most_bytes=MOST_BYTES,
+        )
+    except TooLong:
+        return None
+    except FetchFailed:
+        return UNHEARD
+    return openapi.post_paths(answer.body) if answer.status == 200 else None
 
 
 def read(answer: Fetched) -> Outcome:
@@ -102,10 +152,10 @@ def _is_sane(card: dict[str, Any]) -> bool:
 
 
 def record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
-    """Keep `outcome`; a failure keeps the cards of the last success.
+    """Keep `outcome`; a failure keeps the cards and routes of the last success.
 
     None if the provider is gone or answers elsewhere by now: then it says nothing of it. Only a
-    change of cards or of the error counts as a change; a new time of asking does not.
+    change of cards, routes or the error counts as a change; a new time of asking does not.
     """
     try:
         with transaction.atomic():
@@ -121,14 +171,28 @@ def _record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
     found, created = Discovery.objects.get_or_create(provider_id=provider.id)
     now, error = timezone.now(), "" if outcome.ok else outcome.text[:MOST_ERROR_CHARACTERS]
     cards = list(outcome.cards) if outcome.ok else found.cards
-    changed = created or (found.cards, found.error) != (cards, error)
-    found.cards, found.error, found.asked = cards, error, now
+    routes = _routes_after(found, outcome)
+    changed = created or (found.cards, found.routes, found.error) != (cards, routes, error)
+    found.cards, found.routes, found.error, found.asked = cards, routes, error, now
     found.answered = now if outcome.ok else found.answered
     if changed:
         found.save()
     else:
         Discovery.objects.filter(pk=found.pk).update(asked=found.asked, answered=found.answered)
     return found
+
+
+def _routes_after(found: Discovery, outcome: Outcome) -> list[str] | None:
+    """Those heard. If none were, the last known; but not of a server that lists other models now."""
+    if not outcome.ok:
+        return found.routes
+    if outcome.routes is not UNHEARD:
+        return outcome.routes
+    return found.routes if _ids(found.cards) == _ids(outcome.cards) else None
+
+
+def _ids(cards: Iterable[dict[str, Any]]) -> set[str]:
+    return {card["id"] for card in cards}
 
 
 def test(provider: Provider) -> Outcome:

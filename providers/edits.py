@@ -19,6 +19,7 @@ EDITABLE = (
     "models_mode",
     "model_ids",
     "passthrough",
+    "translation",
     "connect_seconds",
     "first_byte_seconds",
     "idle_seconds",

@@ -42,6 +42,13 @@ class Passthrough(models.TextChoices):
     CONTROL = "control", "control: also sleep, adapters, cache resets, for master keys"
 
 
+class Translation(models.TextChoices):
+    """How calls of dialects beside OpenAI's chat completions reach a server."""
+
+    AUTO = "auto", "auto: native where the server speaks it"
+    ALWAYS = "always", "always: by way of chat completions"
+
+
 def check_base_url(value: str) -> None:
     try:
         addresses.parse(value)
@@ -98,6 +105,12 @@ class Provider(models.Model):
     passthrough = models.CharField(
         max_length=16, choices=Passthrough.choices, default=Passthrough.INFERENCE
     )
+    translation = models.CharField(
+        max_length=16,
+        choices=Translation.choices,
+        default=Translation.AUTO,
+        help_text="How calls to /v1/responses and /v1/messages reach this server.",
+    )
     connect_seconds = _seconds(5.0, "Longest wait for a connection.")
     first_byte_seconds = _seconds(600.0, "Longest wait for the first byte of an answer.")
     idle_seconds = _seconds(300.0, "Longest silence within an answer. The whole has no limit.")
@@ -130,6 +143,10 @@ class Provider(models.Model):
             models.CheckConstraint(
                 condition=Q(passthrough__in=Passthrough.values),
                 name="provider_passthrough_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(translation__in=Translation.values),
+                name="provider_translation_is_known",
             ),
             models.CheckConstraint(
                 condition=Q(connect_seconds__gt=0, first_byte_seconds__gt=0, idle_seconds__gt=0),
@@ -173,6 +190,9 @@ class Discovery(models.Model):
     provider = models.OneToOneField(Provider, models.CASCADE, primary_key=True)
     cards = models.JSONField(
         default=list, help_text="The server's own model cards, as it sent them."
+    )
+    routes = models.JSONField(
+        null=True, help_text="The paths it takes a POST on, sorted. Null: the server does not say."
     )
     asked = models.DateTimeField(null=True, help_text="When it was last asked.")
     answered = models.DateTimeField(null=True, help_text="When it last answered well.")
@@ -244,6 +264,12 @@ class ApiKey(models.Model):
     successor = models.OneToOneField(
         "self", models.SET_NULL, null=True, editable=False, related_name="predecessor"
     )
+    owner = models.UUIDField(
+        default=uuid.uuid4,
+        editable=False,
+        db_index=True,
+        help_text="Who owns what is kept: the same for a key and all that it is rotated into.",
+    )
     last_used = models.DateTimeField(null=True, editable=False)
     source = models.CharField(
         max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False
@@ -289,7 +315,7 @@ class ApiKey(models.Model):
         held = ApiKey.objects.select_for_update().get(pk=self.pk)
         if held.state != "active":
             raise ValidationError(f"This key is {held.state}: it cannot be rotated.")
-        successor, secret = ApiKey.objects.issue(self.name, kind=self.kind)
+        successor, secret = ApiKey.objects.issue(self.name, kind=self.kind, owner=held.owner)
         end = timezone.now() + overlap
         self.expires = min(end, held.expires or end)
         self.successor = successor

@@ -13,6 +13,9 @@ from providers.addresses import Address
 
 MOST_ID_CHARACTERS = 255
 
+ITSELF = UUID(int=0)
+"""Stands for a key's own id where no owner is named."""
+
 Card = Mapping[str, Any]
 """A model card as vLLM sends it: `id`, and whatever else the server says of the model."""
 
@@ -33,6 +36,10 @@ class ProviderEntry:
     idle_seconds: float = 300.0
     problem: str = ""
     """Why no call can be sent, such as a key that cannot be opened; empty if all is well."""
+    routes: frozenset[str] | None = None
+    """The paths that the server takes a POST on, as it says itself; None if it does not say."""
+    translation: str = "auto"
+    """"auto": what the server speaks goes to it as it came. "always": by way of chat completions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,12 @@ class KeyEntry:
     hint: str
     kind: str
     expires: datetime | None = None
+    owner: UUID = ITSELF
+    """Who owns what is kept: the same for a key and all that it is rotated into."""
+
+    def __post_init__(self) -> None:
+        if self.owner == ITSELF:
+            object.__setattr__(self, "owner", self.id)
 
     @property
     def is_master(self) -> bool:

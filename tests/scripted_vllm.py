@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 
 from tests.raw_http import RESET_ON_CLOSE, Pairs, parse_head
 from tests.recorded import load
-from tests.scripting import Script, Scripting, answer, json_answer, replay_writes
+from tests.scripting import Script, Scripting, answer, json_answer, replay_writes, spec_answer
 
 Result = TypeVar("Result")
 HEAD_LIMIT_BYTES = 1 << 20
 GUARDED = ("/v1", "/v2", "/inference", "/cohere")
+NOT_FOUND = {"detail": "Not Found"}
 UNSCRIPTED = {  # what a call without a script is answered with: plain, streamed
     "/v1/chat/completions": ("gen_chat_plain", "gen_chat_stream"),
     "/v1/completions": ("gen_completions_plain", "gen_completions_stream"),
@@ -32,6 +33,15 @@ UNSCRIPTED = {  # what a call without a script is answered with: plain, streamed
     "/v1/messages": ("full_messages_plain", "full_messages_stream"),
     "/tokenize": ("gen_tokenize_prompt", "gen_tokenize_prompt"),
     "/v1/rerank": ("rerank_rerank_v1_rerank", "rerank_rerank_v1_rerank"),
+    "/v2/rerank": ("rerank_rerank_v2_rerank", "rerank_rerank_v2_rerank"),
+    "/rerank": ("rerank_rerank_rerank", "rerank_rerank_rerank"),
+    "/v1/score": ("rerank_score_lists", "rerank_score_lists"),
+    "/score": ("rerank_score_pair", "rerank_score_pair"),
+    "/classify": ("classify_classify_plain", "classify_classify_plain"),
+    "/pooling": ("embed_pool_plain", "embed_pool_plain"),
+    "/detokenize": ("gen_detokenize", "gen_detokenize"),
+    "/v2/embed": ("embedkey_v2_embed_no_type", "embedkey_v2_embed_no_type"),
+    "/v1/chat/completions/batch": ("full_chat_batch", "full_chat_batch"),
 }
 
 
@@ -149,20 +159,23 @@ class _Connection(asyncio.StreamReaderProtocol):
 class ScriptedVllm(Scripting):
     """A vLLM server for the time of a `with`; leaving it raises what went wrong inside.
 
-    `will_*` script the calls, `discovery.will_*` script GET /v1/models. Unscripted ones are
+    `will_*` script the calls, `discovery.will_*` script GET /v1/models, and `spec.will_*` GET
+    /openapi.json, which is closed unless `routes` says what to tell there. Unscripted ones are
     answered like a healthy server's. Every method may be used from any thread; those that wait
     block theirs, so call them with asyncio.to_thread where the gateway runs on the test's loop.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.discovery = Scripting()
+        self.discovery, self.spec = Scripting(), Scripting()
         self.models = ["meta-llama/Llama-3.1-8B-Instruct"]
+        self.routes: tuple[str, ...] | None = None  # POST paths
         self.required_key: str | None = None
         self.health_status = 200
         self.keep_alive_seconds = 5.0
         self.received: list[Received] = []
         self.discoveries: list[Received] = []
+        self.spec_requests: list[Received] = []
         self.left_at: list[float] = []  # time.monotonic() of each client that left during a call
         self.port = 0
         self.tasks: set[asyncio.Task[None]] = set()
@@ -227,13 +240,17 @@ class ScriptedVllm(Scripting):
         """Record a request and choose its answer."""
         asked = (request.method, request.path)
         is_discovery = asked in {("GET", "/v1/models"), ("GET", "/health")}
+        is_spec = asked == ("GET", "/openapi.json")
         with self._changed:
-            (self.discoveries if is_discovery else self.received).append(request)
+            beside = self.spec_requests if is_spec else self.discoveries
+            (beside if is_spec or is_discovery else self.received).append(request)
             self._changed.notify_all()
         if self._lacks_key(request):
             return Script((json_answer(401, {"error": "Unauthorized"}),))
         if asked == ("GET", "/health"):
             return Script((answer(self.health_status, [("vary", "Origin")]),))
+        if is_spec:
+            return self.spec.next_script() or Script((self._told_spec(),))
         if is_discovery:
             return self.discovery.next_script() or Script((json_answer(200, self._cards()),))
         return self.next_script() or self._unscripted(request)
@@ -260,9 +277,12 @@ class ScriptedVllm(Scripting):
         [card] = listing["data"]
         return {**listing, "data": [{**card, "id": name, "root": name} for name in self.models]}
 
+    def _told_spec(self) -> bytes:
+        return json_answer(404, NOT_FOUND) if self.routes is None else spec_answer(self.routes)
+
     def _unscripted(self, request: Received) -> Script:
         if request.method != "POST" or request.path not in UNSCRIPTED:
-            return Script((json_answer(404, {"detail": "Not Found"}),))
+            return Script((json_answer(404, NOT_FOUND),))
         plain, streamed = UNSCRIPTED[request.path]
         return Script(replay_writes(load(streamed if _wants_stream(request) else plain)))
 

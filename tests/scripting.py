@@ -56,6 +56,14 @@ def json_answer(status: int, value: Any) -> bytes:
     return answer(status, [("content-type", "application/json"), ("vary", "Origin")], body)
 
 
+def spec_answer(post_paths: Iterable[str]) -> bytes:
+    """What FastAPI tells at /openapi.json of a server with these and GET /v1/models."""
+    operation = {"summary": "Call", "responses": {"200": {"description": "Successful Response"}}}
+    paths = {"/v1/models": {"get": operation}} | {path: {"post": operation} for path in post_paths}
+    info = {"title": "FastAPI", "version": "0.1.0"}
+    return json_answer(200, {"openapi": "3.1.0", "info": info, "paths": paths})
+
+
 def replay_writes(recording: Recording) -> tuple[bytes, ...]:
     """The writes that repeat a recording: byte for byte, or its head and each of its pieces."""
     if recording.wire:

@@ -8,7 +8,7 @@ from typing import cast
 import httpx
 
 from gateway.upstream.transport import AiohttpTransport
-from providers.discovery import Fetched, FetchFailed
+from providers.discovery import Fetched, FetchFailed, TooLong
 
 
 async def fetch(url: str, authorization: str | None, *, seconds: float, most_bytes: int) -> Fetched:
@@ -39,7 +39,7 @@ async def _whole(response: httpx.Response, most_bytes: int) -> Fetched:
         async for piece in stream:
             body += piece
             if len(body) > most_bytes:
-                raise FetchFailed(f"The answer is longer than {most_bytes} bytes.")
+                raise TooLong(f"The answer is longer than {most_bytes} bytes.")
     finally:
         await stream.aclose()
     return Fetched(response.status_code, bytes(body))

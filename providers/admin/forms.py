@@ -79,6 +79,7 @@ class ProviderForm(forms.ModelForm):
             "models_mode",
             "model_ids",
             "passthrough",
+            "translation",
             "connect_seconds",
             "first_byte_seconds",
             "idle_seconds",

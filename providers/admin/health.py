@@ -96,5 +96,11 @@ def models_of(provider: Provider) -> list[Model]:
     ]
 
 
+def routes_of(provider: Provider) -> list[str] | None:
+    """The paths that the server takes a POST on, in order; None if it does not say."""
+    routes = catalog.discovered_routes(provider)
+    return None if routes is None else sorted(routes)
+
+
 def _text(value: Any) -> str:
     return str(value)[:100] if isinstance(value, str | int | float) else ""

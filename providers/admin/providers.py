@@ -47,6 +47,14 @@ PASSTHROUGH = (
         " name</i>/, beside the OpenAI-compatible ones under /v1.",
     },
 )
+TRANSLATION = (
+    "Translation",
+    {
+        "fields": ("translation",),
+        "description": "With auto, Responses and Messages calls go as they came to a server that"
+        " speaks them, and are translated to chat completions for one that does not.",
+    },
+)
 LIMITS = (
     "Time limits",
     {
@@ -126,7 +134,7 @@ class ProviderAdmin(ObjectHistory):
             fields.append("connection")
         title, options = SERVER
         server = (title, {**options, "fields": [*fields, "enabled"]})
-        return (server, MODELS, PASSTHROUGH, LIMITS)
+        return (server, MODELS, PASSTHROUGH, TRANSLATION, LIMITS)
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
@@ -140,6 +148,7 @@ class ProviderAdmin(ObjectHistory):
                 "health": health.of(stored),
                 "error": health.error_of(stored),
                 "models": health.models_of(stored),
+                "routes": health.routes_of(stored),
                 "key_is_lost": bool(stored.sealed_api_key) and edits.stored_key(stored) is None,
                 "refresh_url": _url("refresh", stored.pk),
                 "follow_url": _url("follow", stored.pk),

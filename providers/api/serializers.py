@@ -43,6 +43,12 @@ class HealthSerializer(serializers.Serializer[Any]):
     """What discovery last found. `models` are the ids as the server knows them."""
 
     models = serializers.ListField(child=serializers.CharField(), read_only=True)
+    routes = serializers.ListField(
+        child=serializers.CharField(),
+        allow_null=True,
+        read_only=True,
+        help_text="The paths that it takes a POST on. null: it does not say.",
+    )
     asked = serializers.DateTimeField(allow_null=True, read_only=True)
     answered = serializers.DateTimeField(allow_null=True, read_only=True)
     error = serializers.CharField(read_only=True)
@@ -82,6 +88,7 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
             "models_mode",
             "model_ids",
             "passthrough",
+            "translation",
             "connect_seconds",
             "first_byte_seconds",
             "idle_seconds",
@@ -126,7 +133,13 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
         return instance
 
 
-_NEVER_ASKED: dict[str, Any] = {"models": [], "asked": None, "answered": None, "error": ""}
+_NEVER_ASKED: dict[str, Any] = {
+    "models": [],
+    "routes": None,
+    "asked": None,
+    "answered": None,
+    "error": "",
+}
 
 
 class OutcomeSerializer(serializers.Serializer[Any]):

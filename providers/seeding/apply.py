@@ -71,6 +71,7 @@ def _values(wanted: Wanted) -> dict[str, Any]:
         "models_mode": wanted.mode,
         "enabled": wanted.enabled,
         "passthrough": wanted.passthrough,
+        "translation": wanted.translation,
         "connect_seconds": wanted.connect_seconds,
         "first_byte_seconds": wanted.first_byte_seconds,
         "idle_seconds": wanted.idle_seconds,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from uuid import UUID, uuid4
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from providers import secrets
@@ -55,7 +57,9 @@ def seed_master_key(secret: str) -> list[str]:
     if key:
         done = [*_redigested(key, secret), *_revived(key)]
     elif secret:
-        key = ApiKey.objects.register(secret, name=VARIABLE, source=Source.ENV)
+        key = ApiKey.objects.register(
+            secret, name=VARIABLE, source=Source.ENV, owner=_owner_of_next()
+        )
         done = [f"{VARIABLE}: added as a master key"]
     else:
         done = []
@@ -99,11 +103,21 @@ def _revived(key: ApiKey) -> list[str]:
     return [f"{VARIABLE}: its key had been retired and is accepted again"]
 
 
-def _retired_others(key: ApiKey | None) -> list[str]:
-    others = ApiKey.objects.select_for_update().filter(
+def _owner_of_next() -> UUID:
+    """What is kept goes over to the key that takes another's place."""
+    before = _from_variable().order_by("created").last()
+    return before.owner if before else uuid4()
+
+
+def _from_variable() -> QuerySet[ApiKey]:
+    """The keys that the variable holds or held until now."""
+    return ApiKey.objects.select_for_update().filter(
         source=Source.ENV, revoked=None, retired=None, successor=None
     )
-    retired = [other for other in others if key is None or other.pk != key.pk]
+
+
+def _retired_others(key: ApiKey | None) -> list[str]:
+    retired = [other for other in _from_variable() if key is None or other.pk != key.pk]
     for other in retired:
         other.retired = timezone.now()
         other.save(update_fields=["retired"])

@@ -29,6 +29,7 @@ class Wanted:
     models_mode: str = ""
     enabled: bool = True
     passthrough: str = "inference"
+    translation: str = "auto"
     connect_seconds: float = 5
     first_byte_seconds: float = 600
     idle_seconds: float = 300

@@ -25,6 +25,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "models_mode": fields.one_of("discover", "fallback", "allowlist"),
     "enabled": fields.boolean,
     "passthrough": fields.passthrough,
+    "translation": fields.one_of("auto", "always"),
     "connect_seconds": fields.seconds,
     "first_byte_seconds": fields.seconds,
     "idle_seconds": fields.seconds,

@@ -68,7 +68,8 @@ def allowing(vllm: ScriptedVllm, passthrough: str):
 
 
 def asked_of(vllm: ScriptedVllm) -> list[tuple[str, str]]:
-    return [(seen.method, seen.path_and_query) for seen in (*vllm.received, *vllm.discoveries)]
+    came = (*vllm.received, *vllm.discoveries, *vllm.spec_requests)
+    return [(seen.method, seen.path_and_query) for seen in came]
 
 
 def body_for(method: str) -> bytes:

@@ -47,6 +47,7 @@ def values(**changes: Any) -> dict[str, Any]:
         "models_mode": "discover",
         "model_ids": "",
         "passthrough": "inference",
+        "translation": "auto",
         "connect_seconds": "5.0",
         "first_byte_seconds": "600.0",
         "idle_seconds": "300.0",

@@ -33,7 +33,12 @@ QUOTED = '"><img src=x onerror=alert(1)>'
 def hostile() -> Provider:
     made = provider(base_url=f"http://gpu-1/{HOSTILE}{QUOTED.replace(' ', '/')}", source="env")
     cards = [{"id": HOSTILE, "max_model_len": HOSTILE, "parent": QUOTED}, {"id": QUOTED}]
-    found(made, cards=cards, error=f"Cannot be reached: {HOSTILE}{QUOTED}")
+    found(
+        made,
+        cards=cards,
+        routes=[f"/{HOSTILE}", f"/{QUOTED}"],
+        error=f"Cannot be reached: {HOSTILE}{QUOTED}",
+    )
     made.model_ids = [HOSTILE, QUOTED]
     made.save()
     return made
@@ -86,6 +91,7 @@ def test_the_page_with_the_secret_is_text(admin_client: Client, hostile_key: Api
 def test_what_a_tested_server_says_is_text(admin_client: Client) -> None:
     with ScriptedVllm() as vllm:
         vllm.models = [HOSTILE, QUOTED]
+        vllm.routes = (f"/{HOSTILE}", f"/{QUOTED}")
         made = provider("other", base_url=vllm.url)
         admin_client.post(page(made, "refresh"))
         answers: list[Any] = [admin_client.get(page(made)), admin_client.get(LIST)]
@@ -93,6 +99,7 @@ def test_what_a_tested_server_says_is_text(admin_client: Client) -> None:
         answers.append(admin_client.post(page(made, "test"), values(base_url=vllm.url)))
 
     assert escape(f"other/{HOSTILE}") in text(answers[0])
+    assert f"<code>/{escape(HOSTILE)}</code>" in text(answers[0])
     assert all(HOSTILE not in text(answer) for answer in answers)
     assert all("<img src=x" not in text(answer) for answer in answers)
 

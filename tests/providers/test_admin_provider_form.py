@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from django.contrib.admin.models import LogEntry as AdminLogEntry
 from django.test import Client
 from django.utils import timezone
@@ -169,6 +170,7 @@ def _change_keyring(settings: Any, secret: str) -> None:
         ({"connect_seconds": "0"}, "connect_seconds"),
         ({"idle_seconds": "never"}, "idle_seconds"),
         ({"passthrough": "everything"}, "passthrough"),
+        ({"translation": "never"}, "translation"),
     ],
 )
 def test_what_the_model_forbids_is_refused_at_its_field(
@@ -234,6 +236,18 @@ def test_saving_without_a_change_leaves_row_and_revision_as_they_were(
     assert made.detached is None
     assert made.sealed_api_key == sealed
     assert revision.current() == before
+
+
+def test_how_calls_are_translated_is_an_edit_with_its_line_in_the_history(
+    admin_client: Client,
+) -> None:
+    made = provider(source="env")
+
+    save(admin_client, made, translation="always")
+
+    assert (made.translation, bool(made.detached)) == ("always", True)
+    newest = LogEntry.objects.get_for_object(made).latest("id")
+    assert newest.changes["translation"] == ["auto", "always"]
 
 
 def test_a_second_edit_keeps_the_first_time_of_detaching(admin_client: Client) -> None:

@@ -26,12 +26,13 @@ DEFAULTS = {
     "models_mode": "discover",
     "model_ids": [],
     "passthrough": "inference",
+    "translation": "auto",
     "connect_seconds": 5.0,
     "first_byte_seconds": 600.0,
     "idle_seconds": 300.0,
     "source": "admin",
     "detached": None,
-    "health": {"models": [], "asked": None, "answered": None, "error": ""},
+    "health": {"models": [], "routes": None, "asked": None, "answered": None, "error": ""},
 }
 
 
@@ -61,6 +62,7 @@ def test_every_member_can_be_given(api: Api) -> None:
         "models_mode": "allowlist",
         "model_ids": ["meta-llama/Llama-3.1-8B"],
         "passthrough": "off",
+        "translation": "always",
         "connect_seconds": 1,
         "first_byte_seconds": 2.5,
         "idle_seconds": 3,
@@ -94,6 +96,9 @@ def test_every_member_can_be_given(api: Api) -> None:
         ({"model_ids": [{"id": "a"}]}, "model_ids.0"),
         ({"model_ids": None}, "model_ids"),
         ({"passthrough": True}, "passthrough"),
+        ({"translation": "native"}, "translation"),
+        ({"translation": None}, "translation"),
+        ({"routes": []}, "routes"),
         ({"enabled": "perhaps"}, "enabled"),
         ({"connect_seconds": 0}, "connect_seconds"),
         ({"first_byte_seconds": "nan"}, "first_byte_seconds"),
@@ -196,6 +201,7 @@ def test_an_edit_detaches_a_row_and_following_takes_that_back(api: Api) -> None:
 
     assert api.patch(HERE, {"enabled": True}).json()["detached"] is None
     assert api.patch(HERE, {"base_url": "http://gpu-1:8000/"}).json()["detached"] is None
+    assert api.patch(HERE, {"translation": "auto"}).json()["detached"] is None
     assert api.patch(HERE, {"enabled": False}).json()["detached"]
     assert api.post(f"{HERE}/follow").json()["detached"] is None
     assert not Provider.objects.get().enabled
@@ -208,6 +214,15 @@ def test_an_edit_that_changes_nothing_is_not_recorded(api: Api) -> None:
     api.patch(HERE, {"api_key": UPSTREAM_KEY, "enabled": True})
 
     assert revision.current() == before
+
+
+def test_how_calls_are_translated_is_changed_alone(api: Api) -> None:
+    provider(source="env")
+
+    answer = api.patch(HERE, {"translation": "always"}).json()
+
+    assert (answer["translation"], bool(answer["detached"])) == ("always", True)
+    assert Provider.objects.get().translation == "always"
 
 
 def test_a_server_is_renamed_and_removed(api: Api) -> None:
@@ -230,6 +245,7 @@ def test_the_list_shows_what_discovery_found(api: Api) -> None:
     assert first["health"] == DEFAULTS["health"]
     assert second["health"]["models"] == ["a", "b/c"]
     assert second["health"]["error"] == "It is down."
+    assert second["health"]["routes"] is None
     assert second["health"]["asked"] < timezone.now().isoformat()
 
 

@@ -73,6 +73,7 @@ def test_an_entry_holds_what_a_call_needs():
     add(
         api_key=UPSTREAM_SECRET,
         passthrough="control",
+        translation="always",
         connect_seconds=1,
         first_byte_seconds=2,
         idle_seconds=3,
@@ -82,6 +83,7 @@ def test_an_entry_holds_what_a_call_needs():
     assert entry.address.server_root == "http://h:8000/prefix"
     assert entry.address.api_root == "http://h:8000/prefix/v1"
     assert (entry.type, entry.passthrough, entry.problem) == ("vllm", "control", "")
+    assert entry.translation == "always"
     assert (entry.connect_seconds, entry.first_byte_seconds, entry.idle_seconds) == (1, 2, 3)
 
 

@@ -44,6 +44,7 @@ def key(**fields: Any) -> ApiKey:
         {"models_mode": "discover", "model_ids": ["kept for later"]},
         {"passthrough": "off"},
         {"passthrough": "control"},
+        {"translation": "always"},
         {"connect_seconds": 0.1},
         {"source": "env"},
         {"source": "yaml"},
@@ -74,6 +75,7 @@ def test_the_database_takes_a_good_provider(fields):
         ("provider_models_are_listed_where_needed", {"models_mode": "fallback"}),
         ("provider_models_are_listed_where_needed", {"models_mode": "allowlist", "model_ids": []}),
         ("provider_passthrough_is_known", {"passthrough": "everything"}),
+        ("provider_translation_is_known", {"translation": "never"}),
         ("provider_seconds_are_positive", {"connect_seconds": 0}),
         ("provider_seconds_are_positive", {"first_byte_seconds": -1}),
         ("provider_seconds_are_positive", {"idle_seconds": 0}),
@@ -142,6 +144,7 @@ def test_an_empty_upstream_key_is_none():
         ({"connect_seconds": 0.01}, "connect_seconds"),
         ({"idle_seconds": 90_000}, "idle_seconds"),
         ({"passthrough": "all"}, "passthrough"),
+        ({"translation": "never"}, "translation"),
     ],
 )
 def test_validation_names_the_field_that_is_wrong(fields, wrong):

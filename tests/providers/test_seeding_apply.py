@@ -24,6 +24,7 @@ FULL = Wanted(
     models_mode="allowlist",
     enabled=False,
     passthrough="control",
+    translation="always",
     connect_seconds=1,
     first_byte_seconds=2,
     idle_seconds=3.5,
@@ -40,7 +41,7 @@ def test_a_wanted_provider_becomes_a_row_with_every_field():
     row = held()
     assert (row.type, row.base_url, row.api_key) == ("vllm", "http://h:1/v1", "upstream-secret")
     assert (row.model_ids, row.models_mode) == (["m", "n"], "allowlist")
-    assert (row.enabled, row.passthrough) == (False, "control")
+    assert (row.enabled, row.passthrough, row.translation) == (False, "control", "always")
     assert (row.connect_seconds, row.first_byte_seconds, row.idle_seconds) == (1, 2, 3.5)
     assert (row.source, row.detached) == ("yaml", None)
 
@@ -65,6 +66,7 @@ def test_a_row_that_fits_is_not_written():
         ({"models_mode": "fallback"}, "models_mode"),
         ({"enabled": True}, "enabled"),
         ({"passthrough": "off"}, "passthrough"),
+        ({"translation": "auto"}, "translation"),
         ({"connect_seconds": 9}, "connect_seconds"),
         ({"first_byte_seconds": 9}, "first_byte_seconds"),
         ({"idle_seconds": 9}, "idle_seconds"),

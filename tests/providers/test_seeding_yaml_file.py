@@ -10,7 +10,7 @@ from django.core.validators import BaseValidator
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from providers.models import SLUG, ModelsMode, Passthrough, Provider
+from providers.models import SLUG, ModelsMode, Passthrough, Provider, Translation
 from providers.seeding import environment, fields, yaml_file
 from providers.seeding.wanted import Wanted
 
@@ -67,7 +67,7 @@ def test_the_reference_has_every_key():
 def test_what_is_not_said_has_the_models_own_default():
     found, row = provider(""), Provider()
 
-    for member in ("type", "enabled", "passthrough", "api_key"):
+    for member in ("type", "enabled", "passthrough", "translation", "api_key"):
         assert getattr(found, member) == getattr(row, member)
     for member in ("connect_seconds", "first_byte_seconds", "idle_seconds"):
         assert getattr(found, member) == getattr(row, member)
@@ -78,7 +78,12 @@ def test_the_file_knows_the_same_rules_as_the_model():
     assert rf"^{yaml_file.NAME.pattern}\Z" == SLUG
     assert Provider._meta.get_field("name").max_length == yaml_file.LONGEST_NAME
     assert yaml_file.LONGEST_NAME == environment.LONGEST_NAME
-    for member, choices in (("models_mode", ModelsMode), ("passthrough", Passthrough)):
+    closed = {
+        "models_mode": ModelsMode,
+        "passthrough": Passthrough,
+        "translation": Translation,
+    }
+    for member, choices in closed.items():
         assert [yaml_file.READERS[member](value) for value in choices.values] == choices.values
     bounds = Provider._meta.get_field("idle_seconds").validators
     limits = {bound.limit_value for bound in bounds if isinstance(bound, BaseValidator)}
@@ -101,6 +106,7 @@ def test_the_file_knows_the_same_rules_as_the_model():
         ("passthrough: off", "passthrough", "off"),
         ("passthrough: 'off'", "passthrough", "off"),
         ("passthrough: control", "passthrough", "control"),
+        ("translation: always", "translation", "always"),
         ("connect_seconds: 1", "connect_seconds", 1),
         ("first_byte_seconds: 0.5", "first_byte_seconds", 0.5),
         ("idle_seconds: '86400'", "idle_seconds", 86400),
@@ -178,6 +184,8 @@ def test_a_variable_that_cannot_be_used_is_a_problem(members, told):
         ("models_mode: auto", "providers.a.models_mode: discover or fallback or allowlist"),
         ("enabled: 1", "providers.a.enabled: true or false"),
         ("enabled: maybe", "providers.a.enabled: true or false"),
+        ("translation: never", "providers.a.translation: auto or always is needed"),
+        ("translation: true", "providers.a.translation: auto or always is needed"),
         ("passthrough: on", "providers.a.passthrough: off or inference or control"),
         ("passthrough: [off]", "providers.a.passthrough: off or inference or control"),
         ("idle_seconds: 0", "providers.a.idle_seconds: a number of seconds from 0.1 to 86400"),
