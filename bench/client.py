@@ -37,12 +37,16 @@ class Server:
 
     def chat(self, prompt: str = "How is the weather?", max_tokens: int = 0) -> bytes:
         """A chat completion as it goes on the wire; streamed when `max_tokens` chunks are asked."""
-        members: dict[str, object] = {"model": self.model}
+        members: dict[str, object] = {}
         if max_tokens:
             members |= {"stream": True, "max_tokens": max_tokens}
         members["messages"] = [{"role": "user", "content": prompt}]
-        body = json.dumps(members).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\n{self._headers()}"
+        return self.post("/v1/chat/completions", members)
+
+    def post(self, path: str, members: dict[str, object]) -> bytes:
+        """A call of `path` as it goes on the wire, for the model that is measured."""
+        body = json.dumps({"model": self.model, **members}).encode()
+        head = f"POST {path} HTTP/1.1\r\n{self._headers()}"
         sized = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         return (head + sized).encode() + body
 

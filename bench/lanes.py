@@ -18,6 +18,7 @@ CONNECTIONS = 64
 CHUNKS_PER_SECOND = 20  # the mock's pace: one each 50 ms
 CANCELLED_AT_ONCE = 50
 BODY_MIB = 10
+TRANSLATED_AT_ONCE = 100
 SETTLE_SECONDS = 1.0
 
 
@@ -34,10 +35,12 @@ class Size:
     warm_up_cancelled: int
     calls: int
     cancelled: int
+    first_tokens: int
+    translated_seconds: int
 
 
-FULL = Size(3, 10, 5, 500, 20, 3000, 1000, 20_000, 5000)
-QUICK = Size(1, 3, 2, 500, 5, 500, 500, 2000, 500)
+FULL = Size(3, 10, 5, 500, 20, 3000, 1000, 20_000, 5000, 200, 10)
+QUICK = Size(1, 3, 2, 500, 5, 500, 500, 2000, 500, 40, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,4 +174,41 @@ async def _big_body(bench: Bench, gateway: Running) -> None:
     bench.figures.add(gateway.server.name, bad, body_copies=grown / BODY_MIB)
 
 
-LANES = {"speed": speed, "streams": streams, "memory": memory}
+def _asked(server: Server, tokens: int) -> dict[str, tuple[bytes, bytes]]:
+    """The same stream in each dialect, and how a token is known in it."""
+    said = "How is the weather?"
+    messages = [{"role": "user", "content": said}]
+    of_messages = {"messages": messages, "max_tokens": tokens, "stream": True}
+    of_responses = {"input": said, "max_output_tokens": tokens, "stream": True}
+    return {
+        "relayed": (server.chat(said, tokens), b'"content"'),
+        "messages": (server.post("/v1/messages", of_messages), b"text_delta"),
+        "responses": (server.post("/v1/responses", of_responses), b"output_text.delta"),
+    }
+
+
+async def translated(bench: Bench) -> None:
+    """Streams that Aurora translates, beside the same stream relayed: the mock speaks chat only."""
+    if "aurora" not in bench.against:
+        return
+    async with bench.started(contenders.aurora) as gateway:
+        server, size = gateway.server, bench.size
+        await load.first_tokens(server, _asked(server, 1), 10)
+        taken, bad = await load.first_tokens(server, _asked(server, 1), size.first_tokens)
+        firsts = {f"first_{kind}_ms": taken[kind] for kind in taken}
+        bench.figures.add(server.name, bad, **firsts)
+        for kind in taken:
+            await _event_cost(bench, gateway, kind)
+
+
+async def _event_cost(bench: Bench, gateway: Running, kind: str) -> None:
+    server, tokens = gateway.server, bench.size.translated_seconds * CHUNKS_PER_SECOND
+    request, marker = _asked(server, tokens)[kind]
+    before = cpu_seconds(gateway.pid)
+    found = await load.tokens(server, request, marker, TRANSLATED_AT_ONCE)
+    await asyncio.sleep(SETTLE_SECONDS)  # what is written behind the answers counts as well
+    used = (cpu_seconds(gateway.pid) - before) / (TRANSLATED_AT_ONCE * tokens)
+    bench.figures.add(server.name, found.bad, **{f"event_{kind}_us": used * 1e6})
+
+
+LANES = {"speed": speed, "streams": streams, "memory": memory, "translated": translated}

@@ -9,10 +9,11 @@ import asyncio
 import statistics
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.client import Broken, Server, connect, fetch
+from bench.mock import EVENTS_AT_END
 
 Work = Callable[[int], Awaitable[None]]
 
@@ -172,8 +173,8 @@ async def streams(server: Server, count: int, chunks: int, ramp_seconds: float) 
             tally.add(await connection.call(request, watch))
         finally:
             connection.close()
-        if watch.events != chunks + 1:  # with [DONE]
-            tally.bad[f"{watch.events} events instead of {chunks + 1}"] += 1
+        if watch.events != chunks + len(EVENTS_AT_END):
+            tally.bad[f"{watch.events} events instead of {chunks + len(EVENTS_AT_END)}"] += 1
 
     await _all(count, caller, tally, ramp_seconds + chunks * 0.1 + GRACE_SECONDS)
     gaps = [watch.longest_seconds for watch in watched]
@@ -185,6 +186,62 @@ async def streams(server: Server, count: int, chunks: int, ramp_seconds: float) 
         chunks=sum(watch.events for watch in watched),
         bad=tally.bad,
     )
+
+
+class _Token:
+    """Takes the time until a stream's first token, which is known by its `marker`."""
+
+    def __init__(self, marker: bytes) -> None:
+        self._marker, self._seen = marker, b""
+        self.started, self.seconds = time.perf_counter(), 0.0
+
+    def __call__(self, data: bytes) -> None:
+        if not self.seconds:
+            self._seen += data
+            if self._marker in self._seen:
+                self.seconds = time.perf_counter() - self.started
+
+
+async def first_tokens(
+    server: Server, asked: Mapping[str, tuple[bytes, bytes]], rounds: int
+) -> tuple[dict[str, float], Counter[str]]:
+    """Median milliseconds to the first token of each kind of stream, and what went wrong.
+
+    `asked` has for each kind its request and the marker of a token. The kinds take turns, one
+    stream at a time, so that what drifts on the machine drifts for all.
+    """
+    tally = Tally()
+    taken: dict[str, list[float]] = {kind: [] for kind in asked}
+    connection = await connect(server.port)
+    try:
+        for _ in range(rounds):
+            for kind, (request, marker) in asked.items():
+                watch = _Token(marker)
+                tally.add(await connection.call(request, watch))
+                taken[kind].append(watch.seconds)
+                if not watch.seconds:
+                    tally.bad[f"{kind}: a stream without a token"] += 1
+    finally:
+        connection.close()
+    return {kind: statistics.median(times) * 1000 for kind, times in taken.items()}, tally.bad
+
+
+async def tokens(server: Server, request: bytes, marker: bytes, count: int) -> Tally:
+    """`count` streams at once, to their end; one that brings no token counts as bad."""
+    tally = Tally()
+
+    async def caller(_: int) -> None:
+        connection = await connect(server.port)
+        watch = _Token(marker)
+        try:
+            tally.add(await connection.call(request, watch))
+        finally:
+            connection.close()
+        if not watch.seconds:
+            tally.bad["a stream without a token"] += 1
+
+    await _all(count, caller, tally, 60 + GRACE_SECONDS)
+    return tally
 
 
 async def cancelled_streams(server: Server, count: int, at_once: int) -> Tally:

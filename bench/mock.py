@@ -1,7 +1,7 @@
 """A vLLM server that costs next to nothing, so that what is measured is what stands before it.
 
 Answers every chat completion with the same bytes; with `"stream": true`, with as many chunks as
-`max_tokens` says, one each `--interval-ms`. It takes one request at a time on a connection, as
+`max_tokens` says, one each `--interval-ms`, the end and the usage after them. It takes one request at a time on a connection, as
 gateways send them, and refuses bodies without a length.
 """
 
@@ -22,7 +22,7 @@ KEPT_BYTES = 64 * 1024  # of a request; the rest of a longer body is read and dr
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
-_MAX_TOKENS = re.compile(rb'"max_tokens"\s*:\s*(\d+)')
+_MAX_TOKENS = re.compile(rb'"max_(?:completion_)?tokens"\s*:\s*(\d+)')
 
 
 def answer(body: bytes, status: str = "200 OK") -> bytes:
@@ -59,6 +59,11 @@ PIECE = {
         {"index": 0, "delta": {"content": " day"}, "logprobs": None, "finish_reason": None}
     ],
 }
+LAST_PIECE = {
+    **PIECE,
+    "choices": [{"index": 0, "delta": {"content": ""}, "logprobs": None, "finish_reason": "stop"}],
+}
+USAGE = {**PIECE, "choices": [], "usage": COMPLETION["usage"]}
 CARD = {"id": MODEL, "object": "model", "created": 1764000000, "owned_by": "vllm", "root": MODEL}
 
 STREAM_HEAD = (
@@ -66,7 +71,8 @@ STREAM_HEAD = (
     b"transfer-encoding: chunked\r\n\r\n"
 )
 STREAM_CHUNK = chunk(event(PIECE))
-STREAM_END = chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+EVENTS_AT_END = (event(LAST_PIECE), event(USAGE), b"data: [DONE]\n\n")
+STREAM_END = b"".join(map(chunk, EVENTS_AT_END)) + b"0\r\n\r\n"
 PLAIN = answer(json.dumps(COMPLETION).encode())
 NOT_FOUND = answer(b'{"detail":"Not Found"}', "404 Not Found")
 LENGTH_REQUIRED = answer(b'{"detail":"Length Required"}', "411 Length Required")

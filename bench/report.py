@@ -48,8 +48,15 @@ MEASURES = {
     "calls_growth_mib": "growth over the calls (MiB)",
     "cancelled_growth_mib": "growth over the cancelled streams (MiB)",
     "left_open": "upstream streams open 1 s after the last was cancelled",
+    "first_relayed_ms": "first token of a relayed stream, median (ms)",
+    "first_messages_ms": "first token, Messages by way of chat, median (ms)",
+    "first_responses_ms": "first token, Responses by way of chat, median (ms)",
+    "event_relayed_us": "100 relayed streams: processor time an event (µs)",
+    "event_messages_us": "100 Messages streams translated: processor time an event (µs)",
+    "event_responses_us": "100 Responses streams translated and kept: processor time an event (µs)",
     "errors": "errors",
 }
+TRANSLATED = ("messages", "responses")
 
 
 def _of_litellm(values: Values) -> float:
@@ -64,6 +71,16 @@ def _added_of_litellm(values: Values) -> float:
 def _growth(values: Values) -> float:
     grown = values["aurora", "calls_growth_mib"]
     return max(grown, grown + values["aurora", "cancelled_growth_mib"], key=abs)
+
+
+def _first_added(values: Values) -> float:
+    translated = max(values["aurora", f"first_{kind}_ms"] for kind in TRANSLATED)
+    return translated - values["aurora", "first_relayed_ms"]
+
+
+def _event_added(values: Values) -> float:
+    translated = max(values["aurora", f"event_{kind}_us"] for kind in TRANSLATED)
+    return (translated - values["aurora", "event_relayed_us"]) / 1000
 
 
 def _aurora(measure: str) -> Callable[[Values], float]:
@@ -109,6 +126,20 @@ TARGETS = (
         _growth,
         lambda v: abs(v) <= 5,
         "{:+.1f}",
+    ),
+    Target(
+        "time to the first token that translation adds, ms",
+        "at most 2",
+        _first_added,
+        lambda v: v <= 2,
+        "{:+.2f}",
+    ),
+    Target(
+        "processor time an event that translation adds, ms",
+        "at most 0.2",
+        _event_added,
+        lambda v: v <= 0.2,
+        "{:+.3f}",
     ),
 )
 

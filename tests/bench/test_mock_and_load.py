@@ -116,7 +116,7 @@ async def test_nobody_listening_is_counted() -> None:
 async def test_streams_are_watched_to_their_last_chunk(upstream: Server) -> None:
     found = await load.streams(upstream, count=3, chunks=5, ramp_seconds=0)
 
-    assert (found.chunks, found.bad) == (3 * (5 + 1), {})
+    assert (found.chunks, found.bad) == (3 * (5 + len(mock.EVENTS_AT_END)), {})
     assert found.worst_gap_ms >= found.p99_gap_ms >= found.p50_gap_ms > 0
     assert found.worst_gap_ms >= INTERVAL_SECONDS * 1000 / 2
 
@@ -126,7 +126,7 @@ async def test_a_stream_that_lacks_a_chunk_is_a_failure() -> None:
     async with answering(short) as server:
         found = await load.streams(server, count=1, chunks=2, ramp_seconds=0)
 
-    assert found.bad == {"2 events instead of 3": 1}
+    assert found.bad == {"4 events instead of 5": 1}
 
 
 async def test_a_stream_cut_off_is_a_failure() -> None:
@@ -134,6 +134,27 @@ async def test_a_stream_cut_off_is_a_failure() -> None:
         found = await load.streams(server, count=1, chunks=1, ramp_seconds=0)
 
     assert found.bad == {"connection lost": 1}
+
+
+async def test_a_first_token_is_timed_for_each_kind_in_turn(upstream: Server) -> None:
+    asked = {"a": (upstream.chat(max_tokens=1), b'"content"'), "b": (upstream.chat(), b'"content"')}
+
+    taken, bad = await load.first_tokens(upstream, asked, rounds=2)
+
+    assert bad == {}
+    assert set(taken) == {"a", "b"}
+    assert min(taken.values()) > 0
+    assert (await counts(upstream))["calls"] == 4
+
+
+async def test_a_stream_without_a_token_is_a_failure(upstream: Server) -> None:
+    request = upstream.chat(max_tokens=1)
+
+    _, bad = await load.first_tokens(upstream, {"a": (request, b"text_delta")}, rounds=1)
+    tally = await load.tokens(upstream, request, b"text_delta", count=2)
+
+    assert bad == {"a: a stream without a token": 1}
+    assert tally.bad == {"a stream without a token": 2}
 
 
 async def test_a_cancelled_stream_stops_in_the_mock(upstream: Server) -> None:
