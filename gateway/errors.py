@@ -1,4 +1,4 @@
-"""Every refusal Aurora words itself: one tree, rendered in one place, in OpenAI's shape.
+"""Every refusal Aurora words itself: one tree. `dialects` renders it for clients of other dialects.
 
 What varies is the message; status, type and code belong to the class. An upstream's own error is
 not here: it is relayed as the server worded it (see `relay`).
@@ -62,6 +62,16 @@ class UnsupportedEndpoint(InvalidRequest):
     code = "unsupported_endpoint"
 
 
+class MissingRoute(UnsupportedEndpoint):
+    """The server said so just now. Nothing was executed: the call may go another way."""
+
+
+class NotStored(InvalidRequest):
+    """What the call asks for needs responses to be kept, and here none are."""
+
+    code = "not_stored"
+
+
 class Unauthorized(GatewayError):
     status, type, code = 401, "authentication_error", "invalid_api_key"
 
@@ -86,6 +96,28 @@ class UnknownProvider(GatewayError):
     status, type, code = 404, "invalid_request_error", "provider_not_found"
 
 
+class Unknown(GatewayError):
+    """What was asked for by its id is not there, or another caller's: the two look alike."""
+
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnknownResponse(Unknown):
+    code = "response_not_found"
+
+
+class UnknownConversation(Unknown):
+    code = "conversation_not_found"
+
+
+class UnknownItem(Unknown):
+    code = "item_not_found"
+
+
 class WrongMethod(GatewayError):
     status, type, code = 405, "invalid_request_error", "method_not_allowed"
 
@@ -106,8 +138,30 @@ class BodyTooLarge(GatewayError):
     status, type, code = 413, "invalid_request_error", "body_too_large"
 
 
+class TooManyInBackground(GatewayError):
+    status, type, code = 429, "rate_limit_error", "too_many_in_background"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
+class NotImplementedHere(GatewayError):
+    status, type, code = 501, "server_error", "not_implemented"
+
+
 class NotReady(GatewayError):
     status, type, code = 503, "server_error", "not_ready"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
+class StateUnavailable(GatewayError):
+    """The database that keeps responses and conversations does not answer."""
+
+    status, type, code = 503, "server_error", "state_unavailable"
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -157,7 +211,7 @@ class ClientGone(Exception):
 
 
 def shape(error: GatewayError) -> bytes:
-    """The one error shape, as JSON bytes."""
+    """The one error shape, OpenAI's, as JSON bytes."""
     return shaped(str(error), type=error.type, code=error.code, param=error.param)
 
 

@@ -1,4 +1,4 @@
-"""What a vLLM server answers with an error: relayed as it is, or put into the one shape. Pure."""
+"""What a vLLM server answers with an error: relayed as it is, or put into the client's. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import GatewayError, UnsupportedEndpoint, UpstreamError, UpstreamRefusedKey
+from gateway.dialects import Dialect
+from gateway.errors import GatewayError, MissingRoute, UpstreamError, UpstreamRefusedKey
 
 MOST_BYTES = 2**20
 """A longer error body is not read."""
 MOST_SECONDS = 10.0
 MOST_MESSAGE_CHARACTERS = 2000
+SPOKEN_BY_VLLM = frozenset({Dialect.OPENAI, Dialect.RESPONSES})
 
 
 def upstream_code(status: int) -> str:
@@ -21,9 +23,9 @@ def upstream_code(status: int) -> str:
 class Reworded(GatewayError):
     """The server's own status and words, which came in another shape."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.param = status, param
         self.type = "provider_error" if status >= 500 else "invalid_request_error"
         self.code = upstream_code(status)
 
@@ -33,9 +35,16 @@ class Reworded(GatewayError):
 
 
 def reworded(
-    status: int, body: bytes, *, provider: str, model: str, path: str
+    status: int,
+    body: bytes,
+    *,
+    provider: str,
+    model: str,
+    path: str,
+    dialect: Dialect = Dialect.OPENAI,
 ) -> GatewayError | None:
-    """What the caller is told instead of `body`, or None: then the body is the server's to word."""
+    """What the caller is told instead of `body`, or None: then the body is the server's to word,
+    which is in OpenAI's shape or, on some routes of vLLM and for some errors, in Anthropic's."""
     said = _decoded(body)
     error = said.get("error") if isinstance(said, dict) else None
     worded = isinstance(error, dict) and isinstance(error.get("message"), str)
@@ -47,7 +56,7 @@ def reworded(
     if status == 401 or (status == 403 and not permission):
         return UpstreamRefusedKey(f"The provider {provider!r} refuses the key Aurora has for it.")
     if worded:
-        return None
+        return None if dialect in SPOKEN_BY_VLLM else _in_its_words(status, error)
     if status == 404 and said == {"detail": "Not Found"}:
         return _no_such_route(provider, model, path)
     return Reworded(
@@ -55,14 +64,23 @@ def reworded(
     )
 
 
-def _no_such_route(provider: str, model: str, path: str) -> GatewayError:
+def _in_its_words(status: int, error: dict[str, Any]) -> Reworded:
+    param = error.get("param")
+    message = error["message"][:MOST_MESSAGE_CHARACTERS]
+    return Reworded(status, message, param=param if isinstance(param, str) else None)
+
+
+def no_such_route(provider: str, model: str, path: str) -> str:
     """vLLM registers only the routes that its kind of model can serve."""
+    return (
+        f"The model {model!r} does not serve {path}: its vLLM server ({provider!r}) has no such"
+        " route, so it is a model of another kind."
+    )
+
+
+def _no_such_route(provider: str, model: str, path: str) -> GatewayError:
     if model:
-        return UnsupportedEndpoint(
-            f"The model {model!r} does not serve {path}: its vLLM server ({provider!r}) has no such"
-            " route, so it is a model of another kind.",
-            param="model",
-        )
+        return MissingRoute(no_such_route(provider, model, path), param="model")
     return Reworded(404, f"The vLLM server {provider!r} has no route {path}.")
 
 

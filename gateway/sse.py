@@ -1,11 +1,16 @@
-"""Server-sent events on their way through: where one ends, and how a broken stream is ended. Pure.
+"""Server-sent events on their way through: where one ends, what it says, and how a broken stream
+is ended. Pure.
 
 Framing follows the HTML standard, 9.2.6: a blank line ends an event; a line ends by LF, CR or CRLF.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 MEDIA_TYPE = b"text/event-stream"
+MOST_EVENT_BYTES = 16 * 2**20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def is_stream(content_type: bytes) -> bool:
@@ -34,6 +39,85 @@ class Tail:
         return b"\n" if self._last.endswith(b"\n") else b"\n\n"
 
 
-def event(data: bytes) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `name` is empty where the stream gave none; `data` is its lines, joined by LF."""
+
+    name: bytes
+    data: bytes
+
+
+class EventTooLong(ValueError):
+    """An event is longer than anything a vLLM server sends."""
+
+
+class Parser:
+    """Bytes, cut anywhere, to whole events. It holds the bytes of one unfinished event at most.
+
+    Comments, and events without data, are skipped, as the standard says. What is unfinished when
+    the stream ends is no event.
+    """
+
+    __slots__ = ("_after_cr", "_begun", "_held", "_most_bytes")
+
+    def __init__(self, most_bytes: int = MOST_EVENT_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._held = bytearray()
+        self._begun = self._after_cr = False
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that `chunk` completes. Raises EventTooLong; nothing may be fed after that."""
+        held = self._held
+        searched = max(len(held) - 1, 0)
+        held += self._with_line_feeds(chunk)
+        if not self._begun and not self._skip_mark():
+            return []
+        end = held.rfind(b"\n\n", searched)
+        if end < 0:
+            blocks = b""
+        else:
+            blocks = bytes(held[:end])
+            del held[: end + 2]
+        if len(held) > self._most_bytes:
+            raise EventTooLong(f"an event is longer than {self._most_bytes} bytes")
+        return [event for block in blocks.split(b"\n\n") if (event := _event(block)) is not None]
+
+    def _skip_mark(self) -> bool:
+        """Whether the stream has begun in earnest: a byte order mark may stand before it."""
+        if len(self._held) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(self._held):
+            return False
+        if self._held.startswith(BYTE_ORDER_MARK):
+            del self._held[: len(BYTE_ORDER_MARK)]
+        self._begun = True
+        return True
+
+    def _with_line_feeds(self, chunk: bytes) -> bytes:
+        """`chunk` with every line end as LF; a CRLF may be cut in two."""
+        if self._after_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
+        if b"\r" not in chunk:
+            return chunk
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _event(block: bytes) -> Event | None:
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return Event(b"", block[6:])
+    name, data = b"", []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    return Event(name, b"\n".join(data)) if data else None
+
+
+def event(data: bytes, name: bytes = b"") -> bytes:
     """One event. `data` holds no line breaks, as JSON that msgspec wrote does not."""
+    if name:
+        return b"event: " + name + b"\ndata: " + data + b"\n\n"
     return b"data: " + data + b"\n\n"

@@ -1,0 +1,44 @@
+"""Which routes servers turned out to lack, where they do not say which they have. Pure.
+
+A vLLM server whose /openapi.json is closed tells by its first 404: for a route it does not have,
+the body is that of its framework, and nothing was executed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from providers.snapshot import ProviderEntry
+
+REMEMBERED_SECONDS = 300.0
+"""A server may be started anew with another model, or a newer vLLM."""
+MOST_REMEMBERED = 10_000
+TRANSLATED_ON_REQUEST = frozenset({"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"})
+
+
+class MissingRoutes:
+    """What this process has learnt, for a while."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[tuple[UUID, object, str], float] = {}
+
+    def note(self, provider: ProviderEntry, path: str) -> None:
+        if len(self._until) >= MOST_REMEMBERED:
+            self._until.clear()
+        self._until[_key(provider, path)] = self._clock() + REMEMBERED_SECONDS
+
+    def lacks(self, provider: ProviderEntry, path: str) -> bool:
+        """Whether `provider` is not to be called by `path`: it has no such route, as it says or as
+        was seen; or it is set to be spoken to in chat completions only."""
+        if provider.translation == "always" and path in TRANSLATED_ON_REQUEST:
+            return True
+        if provider.routes is not None and path not in provider.routes:
+            return True
+        return bool(self._until) and self._clock() < self._until.get(_key(provider, path), 0.0)
+
+
+def _key(provider: ProviderEntry, path: str) -> tuple[UUID, object, str]:
+    return provider.id, provider.address, path

@@ -1,0 +1,53 @@
+"""Anthropic's Messages as vLLM's chat completions, and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.errors import UpstreamBroke
+from gateway.translation import CHAT, EventStream, Stamp, Translation
+from gateway.translation.messages import answer, request
+from gateway.translation.messages.stream import MessageStream
+
+TOKENIZE = "/tokenize"
+
+
+def to_chat(members: Mapping[str, msgspec.Raw], model: str, stamp: Stamp) -> Translation:
+    """`POST /v1/messages` as a chat completion. Raises InvalidRequest."""
+    call = request.to_chat(members, model)
+    return _ToChat(call.body, model, stamp, call.manages_context)
+
+
+def to_tokenize(members: Mapping[str, msgspec.Raw], model: str) -> Translation:
+    """`POST /v1/messages/count_tokens` as `/tokenize`. Raises InvalidRequest."""
+    return _ToTokenize(request.to_tokenize(members, model).body)
+
+
+@dataclass(slots=True)
+class _ToChat:
+    body: bytes
+    model: str
+    stamp: Stamp
+    manages_context: bool
+    path: str = CHAT
+
+    def whole(self, answered: bytes) -> bytes:
+        return answer.message(answered, self.stamp, manages_context=self.manages_context)
+
+    def stream(self) -> EventStream:
+        return MessageStream(self.model, self.stamp, manages_context=self.manages_context)
+
+
+@dataclass(slots=True)
+class _ToTokenize:
+    body: bytes
+    path: str = TOKENIZE
+
+    def whole(self, answered: bytes) -> bytes:
+        return answer.count(answered)
+
+    def stream(self) -> EventStream:
+        raise UpstreamBroke("A count of tokens does not come as a stream.")
