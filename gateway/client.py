@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from gateway import dialects
 from gateway import headers as policy
+from gateway.dialects import Dialect
 from gateway.errors import (
     BodyTooLarge,
     ClientGone,
     GatewayError,
     SlowUpload,
-    shape,
 )
 
 Message = MutableMapping[str, Any]
@@ -65,10 +66,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may ask of this process."""
+    """What one client may ask of this process, and how long it may hear nothing."""
 
     body_bytes: int
     upload_stall_seconds: float
+    ping_seconds: float = 15.0
+    """A stream that Aurora words itself says something this often while the server is silent."""
 
 
 class Client:
@@ -85,6 +88,7 @@ class Client:
         self.request = request
         self.until_gone = until_gone
         """Where the server has it: returns when the client has left, also behind unread body."""
+        self.ping_seconds = limits.ping_seconds
         self.status = 0
         self.sent_bytes = 0
         self._receive, self._send, self._limits = receive, send, limits
@@ -168,10 +172,12 @@ class Client:
     ) -> None:
         await self.answer(status, [(b"content-type", b"application/json"), *(headers or [])], body)
 
-    async def refuse(self, error: GatewayError) -> None:
-        """Answer with `error` in the one shape."""
+    async def refuse(self, error: GatewayError, dialect: Dialect = Dialect.OPENAI) -> None:
+        """Answer with `error` in the shape of the client's dialect."""
         pairs = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-        await self.answer_json(error.status, shape(error), [*pairs, *error.kept])
+        pairs += dialects.headers(dialect, self.request.id)
+        body = dialects.body(error, dialect, self.request.id)
+        await self.answer_json(error.status, body, [*pairs, *error.kept])
 
 
 class Watched:

@@ -39,6 +39,11 @@ def spoken(by_route: Dialect, headers: Iterable[tuple[bytes, bytes]]) -> Dialect
     return Dialect.ANTHROPIC if said else by_route
 
 
+def headers(dialect: Dialect, request_id: str) -> list[tuple[bytes, bytes]]:
+    """What an answer says beside X-Request-Id: where this dialect's clients look for the id."""
+    return [(b"request-id", request_id.encode())] if dialect is Dialect.ANTHROPIC else []
+
+
 def body(error: GatewayError, dialect: Dialect, request_id: str = "") -> bytes:
     """The JSON that refuses a call."""
     if dialect is Dialect.ANTHROPIC:

@@ -23,6 +23,9 @@ class EventStream(Protocol):
     ping: bytes
     """What is said while the server is silent, so that nobody on the way gives up; empty: nothing."""
 
+    error: GatewayError | None
+    """What ended the stream, told the client in its last event; None while all is well."""
+
     def feed(self, piece: bytes) -> bytes:
         """What goes to the client for `piece`: whole events, or nothing yet.
 

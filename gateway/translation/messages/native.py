@@ -23,14 +23,14 @@ UNSAID = "The server failed while it generated."
 class NativeStream:
     """An EventStream. Of what comes after an error nothing goes to the client."""
 
-    __slots__ = ("_is_over", "_mending", "_tail")
+    __slots__ = ("_mending", "_tail", "error")
 
     ping = b""
 
     def __init__(self) -> None:
         self._tail = sse.Tail()
         self._mending: sse.Parser | None = None
-        self._is_over = False
+        self.error: GatewayError | None = None
 
     def feed(self, piece: bytes) -> bytes:
         if self._mending is not None:
@@ -43,12 +43,12 @@ class NativeStream:
         return piece[:begins] + self._mended(piece[begins:])
 
     def end(self) -> bytes:
-        if self._mending is None or self._is_over:
+        if self._mending is None or self.error is not None:
             return b""
-        return _event(UpstreamError(UNSAID))
+        return self._ended(UpstreamError(UNSAID))
 
     def broken(self, error: GatewayError) -> bytes:
-        return b"" if self._is_over else self._tail.closing() + _event(error)
+        return b"" if self.error is not None else self._tail.closing() + self._ended(error)
 
     def _error_in(self, piece: bytes) -> int:
         """Where an event that tells of an error begins in `piece`, or -1."""
@@ -60,16 +60,15 @@ class NativeStream:
         return -1
 
     def _mended(self, piece: bytes) -> bytes:
-        if self._is_over or self._mending is None:
+        if self.error is not None or self._mending is None:
             return b""
         for event in self._mending.feed(piece):
-            self._is_over = True
-            return _event(UpstreamError(_message(event.data)))
+            return self._ended(UpstreamError(_message(event.data)))
         return b""
 
-
-def _event(error: GatewayError) -> bytes:
-    return dialects.event(error, Dialect.ANTHROPIC)
+    def _ended(self, error: GatewayError) -> bytes:
+        self.error = error
+        return dialects.event(error, Dialect.ANTHROPIC)
 
 
 def _message(data: bytes) -> str:

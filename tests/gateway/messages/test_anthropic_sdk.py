@@ -139,8 +139,9 @@ def test_tokens_are_counted(client, vllm, ways):
 
 @WAYS
 def test_errors_are_the_clients_own_classes(client, vllm, ways):
-    with pytest.raises(anthropic.NotFoundError, match="nope"):
+    with pytest.raises(anthropic.NotFoundError, match="nope") as caught:
         client.messages.create(messages=HELLO, **{**ASKED, "model": "nope"})
+    assert caught.value.request_id == caught.value.response.headers["x-request-id"]
     with pytest.raises(anthropic.AuthenticationError):
         client.with_options(api_key="wrong").messages.create(messages=HELLO, **ASKED)
     will_say(vllm, ways, "full_messages_too_long", "gen_err_too_long")

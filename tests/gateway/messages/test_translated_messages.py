@@ -156,6 +156,29 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event(gateway, vllm, after)
     assert "message_stop" not in names
 
 
+DIED = b'data: {"error": {"message": "The engine died.", "type": "InternalServerError"}}\n\n'
+
+
+def test_a_server_that_fails_with_its_first_event_is_answered_for_with_a_status(gateway, vllm):
+    vllm.will_stream(DIED, b"data: [DONE]\n\n")
+
+    answer = gateway.call("POST", MESSAGES, message(stream=True))
+
+    assert (answer.status, error_of(answer)["type"]) == (502, "api_error")
+    assert "The engine died." in error_of(answer)["message"]
+
+
+def test_a_server_that_fails_within_its_stream_is_left(gateway, vllm):
+    begun = load("full_chat_stream_usage").reads[:3]
+    vllm.will_stall(after_chunks=[*begun, DIED])
+
+    answer = gateway.call("POST", MESSAGES, message(stream=True))
+
+    assert events(answer)[-1][0] == "error"
+    assert vllm.wait_until_left() < LEFT_WITHIN_SECONDS
+    assert gateway.record()["reason"].startswith("upstream_broke")
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"choices":[]}', b"\xff"])
 def test_what_is_no_chat_completion_is_the_servers_fault(gateway, vllm, body):
     vllm.will_answer(200, [("content-type", "application/json")], body)

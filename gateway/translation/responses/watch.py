@@ -1,0 +1,56 @@
+"""What goes to the client, watched for the response to keep. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway import sse
+from gateway.translation.responses.blocks import Blocks, data_of, name_of, sequence_number
+
+_FINAL = frozenset({b"response.completed", b"response.incomplete", b"response.failed"})
+
+
+class _Final(msgspec.Struct):
+    response: msgspec.Raw
+
+
+_FINALS = msgspec.json.Decoder(_Final)
+
+
+class Watch:
+    """Beside a stream of events, native or translated: of a delta only its name is looked at.
+
+    Holds one unfinished event, and the final one. Once an event is too long it sees no more.
+    """
+
+    def __init__(self, most_bytes: int = sse.MOST_EVENT_BYTES) -> None:
+        self._blocks: Blocks | None = Blocks(most_bytes)
+        self._last = b""
+        self.response: bytes | None = None
+        """The final response object as JSON, once it has gone by."""
+
+    @property
+    def last_sequence_number(self) -> int:
+        """Of the last whole event, or -1. It is read when it is asked for."""
+        return sequence_number(self._last)
+
+    def feed(self, piece: bytes) -> None:
+        if self._blocks is None:
+            return
+        try:
+            blocks = self._blocks.feed(piece)
+        except sse.EventTooLong:
+            self._blocks = None
+            return
+        for block in blocks:
+            if name_of(block) in _FINAL:
+                self.response = _response(block)
+        if blocks:
+            self._last = blocks[-1]
+
+
+def _response(block: bytes) -> bytes | None:
+    try:
+        return bytes(_FINALS.decode(data_of(block)).response)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
