@@ -108,6 +108,8 @@ OPTIONS = (
     Option("AURORA_CLIENT_CONNECTIONS", whole(1, 1_000_000), "10000", "Most connections of clients that one process holds; one more is closed at once."),
     Option("AURORA_UPSTREAM_CONNECTIONS", whole(1, 100_000), "10000", "Most connections to vLLM servers that one process holds; over it a call waits for one as long as for a connection."),
     Option("AURORA_DISCOVERY_SECONDS", whole(1, 86_400), "60", "How often each vLLM server is asked for its models."),
+    Option("AURORA_RESPONSES_RETENTION_DAYS", whole(0, 36_500), "30", "How many days responses and unused conversations are kept; with 0 none are, and those kept before are removed."),
+    Option("AURORA_BACKGROUND_RESPONSES", whole(1, 10_000), "100", "Most responses that one process generates in the background at once; one more is answered 429."),
     Option("AURORA_LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "Least severe log lines that are written."),
 )  # fmt: skip
 

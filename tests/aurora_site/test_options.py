@@ -62,6 +62,8 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
     "AURORA_CLIENT_CONNECTIONS": (10_000, [("1", 1)], ["0", "1000001", "many"], "from 1 to 1000000"),
     "AURORA_UPSTREAM_CONNECTIONS": (10_000, [("1", 1)], ["0", "100001", "many"], "from 1 to 100000"),
     "AURORA_DISCOVERY_SECONDS": (60, [("1", 1), ("86400", 86400)], ["0", "86401"], "from 1 to 86400"),
+    "AURORA_RESPONSES_RETENTION_DAYS": (30, [("0", 0), ("36500", 36_500)], ["-1", "36501", "0.5"], "from 0 to 36500"),
+    "AURORA_BACKGROUND_RESPONSES": (100, [("1", 1), ("10000", 10_000)], ["0", "10001", "many"], "from 1 to 10000"),
     "AURORA_LOG_LEVEL": (
         "info",
         [("DEBUG", "debug"), ("Warning", "warning"), ("error", "error")],
@@ -125,7 +127,10 @@ def test_what_is_not_auroras_is_not_looked_at():
 def test_every_option_is_explained_in_a_sentence(option):
     assert option.help.endswith(".")
     if isinstance(TABLE[option.name][0], int) and option.name != "AURORA_PORT":
-        assert any(unit in option.name for unit in ("_BYTES", "_SECONDS", "_CONNECTIONS"))
+        assert any(
+            unit in option.name
+            for unit in ("_BYTES", "_SECONDS", "_DAYS", "_CONNECTIONS", "_RESPONSES")
+        )
 
 
 def settings_with(folder: Path, env_file: str, **environment: str) -> dict[str, Any]:

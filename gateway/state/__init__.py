@@ -1,0 +1,1 @@
+"""What callers own: responses, their items and events, and conversations, in the database."""

@@ -1,0 +1,337 @@
+"""The async face of what callers own: responses and their items, background events, conversations.
+
+Everything is looked up by its owner and its id; what another owner has is unknown. Database work
+is done on the threads of two lanes, so readings do not wait behind slow writings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+from gateway.errors import NotStored, StateUnavailable, UnknownResponse
+from gateway.state import background, conversations, responses, retention
+from gateway.state.backlog import Backlog, Entry, until_gone
+from gateway.state.lane import Lane
+from gateway.state.pages import Order, check_totals, page
+from gateway.state.values import Conversation, Copy, Kept, Page, StateLimits, is_id, with_id
+
+ROUND_SECONDS = 60.0
+BATCHES_A_ROUND = 100
+MORE_SECONDS = 1.0
+"""Until the next round where one did not come to the end."""
+LEASES_SECONDS = 5.0
+LOOKS = 3
+LOOK_AGAIN_SECONDS = 0.15
+"""Another process may be writing what is looked for this moment."""
+READERS = 3
+
+T = TypeVar("T")
+Events = Sequence[tuple[int, bytes]]
+log = logging.getLogger("aurora.state")
+
+
+class Store:
+    """Belongs to one event loop, and never holds it up.
+
+    Every look-up raises StateUnavailable when the database fails or does not answer within
+    `limits.state_seconds`, and what is asked for by its id raises Unknown… where it is not there.
+    `retention_days` 0: nothing is kept, and what was kept before is removed.
+    """
+
+    def __init__(self, retention_days: int, limits: StateLimits | None = None) -> None:
+        self._days = retention_days
+        self._limits = limits = limits or StateLimits()
+        self._lease = timedelta(seconds=limits.lease_seconds)
+        waiting, seconds = limits.waiting_jobs, limits.state_seconds
+        self._reader = Lane("aurora-state-read", threads=READERS, waiting=waiting, seconds=seconds)
+        self._writer = Lane("aurora-state-write", threads=1, waiting=waiting, seconds=seconds)
+        self._backlog = Backlog(
+            limits,
+            partial(self._writer.run_to_the_end, responses.write),
+            partial(self._writer.run_to_the_end, responses.delete),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def keeps(self) -> bool:
+        return self._days > 0
+
+    @property
+    def lost(self) -> int:
+        """How many copies could not be kept since the start."""
+        return self._backlog.losses.count
+
+    def start(self) -> None:
+        """Begin what runs beside the calls. Once more does nothing."""
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._backlog.write_all()),
+                asyncio.create_task(self._repeat(self._remove_old, ROUND_SECONDS)),
+                asyncio.create_task(self._repeat(self._end_those_left, LEASES_SECONDS)),
+            ]
+
+    async def stop(self, seconds: float = 5.0) -> bool:
+        """Write what waits, for as long as `seconds`. Whether the threads have ended as well.
+
+        They do not while a database leaves a question open; they hold up no end of the process.
+        """
+        is_empty = await self._backlog.emptied(seconds if self._tasks else 0.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._backlog.give_up("Aurora was stopped before they were written")
+        left = seconds if is_empty else 0.0
+        return all([await lane.stop(left) for lane in (self._reader, self._writer)])
+
+    def keep(self, copy: Copy) -> None:
+        """Have `copy` written soon. Returns at once; what cannot be kept is counted in `lost`.
+
+        The other methods know it from now on. An older response with the same id stays instead.
+        """
+        if self.keeps:
+            self.start()
+            self._backlog.add(copy)
+
+    async def response(self, owner: UUID, id: str) -> Kept:
+        entry = self._backlog.find(owner, id)
+        if entry is None:
+            return await self._looked_up(responses.read, owner, id)
+        _check_undeleted(entry)
+        copy = entry.copy
+        return Kept(copy.id, copy.body, copy.status, copy.background)
+
+    async def context(self, owner: UUID, id: str) -> list[bytes]:
+        """The items of the whole chain that ends with this response, oldest first.
+
+        Raises InvalidRequest where the response is not finished, or the chain is too long.
+        """
+        links: list[Copy] = []
+        earlier: str | None = id
+        while earlier is not None and (entry := self._backlog.find(owner, earlier)):
+            if not links:
+                _check_undeleted(entry)
+            if entry.copy.conversation is not None:  # it began with what only the database knows
+                await self._until_gone(entry)
+                break
+            links.append(entry.copy)
+            earlier = entry.copy.previous
+        look = responses.context_through if links else responses.context
+        found = await self._looked_up(look, owner, earlier) if earlier is not None else []
+        for copy in reversed(links):
+            found += [*copy.items, *copy.output]
+        check_totals(len(found), sum(map(len, found)), param="previous_response_id")
+        return found
+
+    async def items(self, owner: UUID, ids: Sequence[str]) -> dict[str, bytes]:
+        """The newest item with each of these ids, of responses and conversations. Unknown ids are absent."""
+        sought = {id for id in ids if is_id(id)} if self.keeps else set()
+        waiting = {id: self._backlog.item(owner, id) for id in sought}
+        found = {id: item for id, item in waiting.items() if item is not None}
+        others = sorted(sought - set(found))
+        return found | (await self._reader.run(responses.items, owner, others) if others else {})
+
+    async def input_items(
+        self,
+        owner: UUID,
+        id: str,
+        *,
+        limit: int,
+        order: Order,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Page:
+        """Of its own request alone. Raises InvalidRequest where a cursor is no item's id."""
+        await self._settled(owner, id)
+
+        def read(owner: UUID, id: str) -> Page:
+            items = responses.input_of(owner, id)
+            return page(items, limit=limit, order=order, after=after, before=before)
+
+        return await self._of_response(self._reader, read, owner, id)
+
+    async def delete(self, owner: UUID, id: str) -> None:
+        """From now on it is unknown. What continues from it still does."""
+        entry = self._backlog.find(owner, id)
+        if entry is None:
+            await self._of_response(self._writer, responses.delete, owner, id)
+        else:
+            _check_undeleted(entry)
+            entry.is_deleted = True
+
+    async def begin(self, copy: Copy) -> None:
+        """A row for what is about to be generated, with a status of RUNNING, leased to this process.
+
+        Raises NotStored; InvalidRequest where there is one with its id.
+        """
+        if not self.keeps:
+            raise NotStored("Aurora keeps no responses: `background` cannot be used.")
+        self.start()
+        if copy.previous is not None:
+            await self._settled(copy.owner, copy.previous)
+        await self._writer.run(background.begin, copy, self._lease)
+
+    async def beat(
+        self,
+        owner: UUID,
+        id: str,
+        *,
+        body: bytes | None = None,
+        status: str | None = None,
+        events: Events = (),
+    ) -> bool:
+        """Renew the lease, and add events as (sequence_number, SSE bytes). A `status` is of RUNNING.
+
+        True: stop, somebody asked to cancel it, deleted it, or it has been given up. When this
+        raises StateUnavailable, the same may be sent again: an event that is there stays.
+        """
+        work = partial(background.beat, body=body, status=status)
+        return await self._writer.run(work, owner, id, events, self._lease)
+
+    async def finish(self, copy: Copy, events: Events = ()) -> None:
+        """Its end: nothing changes it any more. May be sent again after StateUnavailable.
+
+        One that was given up meanwhile stays so, which is counted in `lost`; one that was deleted
+        stays deleted.
+        """
+        if not await self._writer.run(background.finish, copy, events):
+            self._backlog.losses.add("it was given up before it was finished")
+
+    async def ask_to_cancel(self, owner: UUID, id: str) -> Kept:
+        """The response as it is then: its runner learns of it at its next beat.
+
+        What nobody generates any more is cancelled at once; what is final stays as it is. Raises
+        InvalidRequest for one that was not made in the background.
+        """
+        await self._settled(owner, id)
+        return await self._of_response(self._writer, background.ask_to_cancel, owner, id)
+
+    async def events(
+        self, owner: UUID, id: str, after: int, most: int
+    ) -> tuple[list[tuple[int, bytes]], bool]:
+        """(sequence_number, SSE bytes) in order, as `beat` took them; True once there come no more.
+
+        Those after number `after` (-1: all), at most `most` and about a MiB at a time.
+        """
+        return await self._of_response(self._reader, background.events, owner, id, after, most)
+
+    async def create_conversation(
+        self, owner: UUID, metadata: Mapping[str, str], items: Sequence[bytes] = ()
+    ) -> Conversation:
+        """Raises NotStored; InvalidRequest where two of `items` share an id."""
+        if not self.keeps:
+            raise NotStored("Aurora keeps no responses: conversations cannot be used.")
+        id = f"conv_{uuid.uuid4().hex}"
+        first = [with_id(item) for item in items]
+        return await self._writer.run(conversations.create, owner, id, metadata, first)
+
+    async def conversation(self, owner: UUID, id: str) -> Conversation:
+        return await self._of_conversation(self._reader, conversations.read, owner, id)
+
+    async def update_conversation(
+        self, owner: UUID, id: str, metadata: Mapping[str, str]
+    ) -> Conversation:
+        return await self._of_conversation(self._writer, conversations.update, owner, id, metadata)
+
+    async def delete_conversation(self, owner: UUID, id: str) -> None:
+        await self._of_conversation(self._writer, conversations.delete, owner, id)
+
+    async def conversation_items(
+        self, owner: UUID, id: str, *, limit: int, order: Order, after: str | None = None
+    ) -> Page:
+        """Raises InvalidRequest where `after` is no item's id."""
+
+        def read(owner: UUID, id: str) -> Page:
+            items = conversations.items_of(owner, id)
+            return page(items, limit=limit, order=order, after=after, before=None)
+
+        return await self._of_conversation(self._reader, read, owner, id)
+
+    async def add_items(self, owner: UUID, id: str, items: Sequence[bytes]) -> list[bytes]:
+        """`items`, those without an id with one. InvalidRequest: one has the id of another item."""
+        added = [with_id(item) for item in items]
+        await self._of_conversation(self._writer, conversations.add, owner, id, added)
+        return added
+
+    async def item(self, owner: UUID, id: str, item_id: str) -> bytes:
+        """Raises UnknownItem."""
+        return await self._of_conversation(self._reader, conversations.item, owner, id, item_id)
+
+    async def delete_item(self, owner: UUID, id: str, item_id: str) -> Conversation:
+        """Raises UnknownItem."""
+        work = conversations.delete_item
+        return await self._of_conversation(self._writer, work, owner, id, item_id)
+
+    async def conversation_context(self, owner: UUID, id: str) -> list[bytes]:
+        """All its items, oldest first. Raises InvalidRequest where they are too many to continue."""
+        return await self._of_conversation(self._reader, conversations.context, owner, id)
+
+    async def _looked_up(self, look: Callable[[UUID, str], T], owner: UUID, id: str) -> T:
+        """As `_of_response`, but what is unknown is looked for again shortly."""
+        for _ in range(LOOKS - 1 if self.keeps else 0):
+            with contextlib.suppress(UnknownResponse):
+                return await self._of_response(self._reader, look, owner, id)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return await self._of_response(self._reader, look, owner, id)
+
+    async def _of_response(
+        self, lane: Lane, work: Callable[..., T], owner: UUID, id: str, *arguments: object
+    ) -> T:
+        if not self.keeps:
+            raise responses.unknown(id)
+        return await lane.run(work, owner, id, *arguments)
+
+    async def _of_conversation(
+        self, lane: Lane, work: Callable[..., T], owner: UUID, id: str, *arguments: object
+    ) -> T:
+        """Once all that waits to be added to it is."""
+        if not self.keeps:
+            raise conversations.unknown(id)
+        if entry := self._backlog.of_conversation(owner, id):
+            await self._until_gone(entry)
+        return await lane.run(work, owner, id, *arguments)
+
+    async def _settled(self, owner: UUID, id: str) -> None:
+        """Return once this response does not wait to be written. Raises UnknownResponse."""
+        if entry := self._backlog.find(owner, id):
+            _check_undeleted(entry)
+            await self._until_gone(entry)
+
+    async def _until_gone(self, entry: Entry) -> None:
+        if not await until_gone(entry, self._limits.state_seconds):
+            raise StateUnavailable("The database does not answer. Try again soon.")
+
+    async def _repeat(self, work: Callable[[], Awaitable[bool]], seconds: float) -> None:
+        """Do `work` now and then, sooner where it says that there is more of it."""
+        while True:
+            more = False
+            try:
+                more = await work()
+            except StateUnavailable:
+                log.debug("a round is left out: the database does not answer")
+            except Exception:  # whatever goes wrong in one round, the next must still come
+                log.exception("a round of removing and ending responses failed")
+            pause_seconds = MORE_SECONDS if more else seconds
+            await asyncio.sleep(pause_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+
+    async def _remove_old(self) -> bool:
+        for _ in range(BATCHES_A_ROUND):
+            if not await self._writer.run(retention.batch, self._days):
+                return False
+        return True
+
+    async def _end_those_left(self) -> bool:
+        return await self._writer.run(background.end_those_left) == background.ENDED_AT_ONCE
+
+
+def _check_undeleted(entry: Entry) -> None:
+    if entry.is_deleted:
+        raise responses.unknown(entry.copy.id)

@@ -1,0 +1,162 @@
+"""What the tests of the store share: one that runs, what is kept in it, a database that stalls."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+from anyio.from_thread import start_blocking_portal
+from django.db import connection
+from django.utils import timezone
+from psycopg.conninfo import make_conninfo
+
+from gateway.models import StoredResponse
+from gateway.state.store import Store
+from gateway.state.values import Copy, StateLimits
+
+ANN, BOB = uuid4(), uuid4()
+EXPECTED_SECONDS = 5.0
+
+
+class RunningStore:
+    """A store whose methods can be called from a test: each blocks until it has its answer.
+
+    Given `limits`, it keeps to those, such as to short ones.
+    """
+
+    def __init__(self, days: int = 30, limits: StateLimits | None = None) -> None:
+        self._days, self._limits = days, limits
+
+    def __enter__(self) -> RunningStore:
+        self._portal_scope = start_blocking_portal()
+        self._portal = self._portal_scope.__enter__()
+        self.store = self._portal.call(Store, self._days, self._limits)
+        self._has_stopped = False
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._has_stopped:
+            self.stop()
+        self._portal_scope.__exit__(kind, error, traceback)
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        self._has_stopped = True
+        return self._portal.call(self.store.stop, seconds)
+
+    def start(self) -> None:
+        self._portal.call(self.store.start)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The method of the store with this name, to be called from another thread."""
+        method = getattr(self.store, name)
+        return lambda *arguments, **named: self._portal.call(partial(method, *arguments, **named))
+
+    def begun(self, method: Callable[..., Awaitable[Any]], *arguments: object) -> Future[Any]:
+        """What a method of `store` will give."""
+        return self._portal.start_task_soon(method, *arguments)
+
+    @property
+    def lost(self) -> int:
+        return self.store.lost
+
+    def keep_written(self, *copies: Copy) -> None:
+        """Keep these; return once all are in the database."""
+        for copy in copies:
+            self.keep(copy)
+        self.write_out()
+
+    def write_out(self) -> None:
+        assert self._portal.call(self.store._backlog.emptied, EXPECTED_SECONDS)
+
+
+def item(id: str, text: str = "") -> bytes:
+    return msgspec.json.encode({"type": "message", "id": id, "content": text})
+
+
+def response(id: str, owner: UUID = ANN, **fields: Any) -> Copy:
+    """One with an input item `<id>-in` and an output item `<id>-out`."""
+    body = msgspec.json.encode({"id": id, "status": fields.get("status", "completed")})
+    kept = {"items": (item(f"{id}-in"),), "output": (item(f"{id}-out"),), "status": "completed"}
+    return Copy(owner=owner, id=id, **{"body": body, **kept, **fields})
+
+
+def queued(id: str, owner: UUID = ANN, **fields: Any) -> Copy:
+    """What `begin` takes."""
+    return response(id, owner, status="queued", output=(), background=True, **fields)
+
+
+def ids(items: list[bytes]) -> list[str]:
+    return [msgspec.json.decode(found)["id"] for found in items]
+
+
+def age(id: str, days: float) -> None:
+    """Make this response so old."""
+    rows = StoredResponse.objects.filter(response_id=id)
+    assert rows.update(created=timezone.now() - timedelta(days=days))
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """No process can write a response for the length of a `with`; on PostgreSQL, nor read one."""
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        with contextlib.closing(
+            sqlite3.connect(settings["NAME"], isolation_level=None, timeout=20)
+        ) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+            other.execute("ROLLBACK")
+    else:
+        where = make_conninfo(
+            host=settings["HOST"],
+            port=settings["PORT"],
+            user=settings["USER"],
+            password=settings["PASSWORD"] or None,
+            dbname=settings["NAME"],
+        )
+        with psycopg.connect(where) as other:
+            other.execute("LOCK TABLE gateway_storedresponse")
+            yield
+
+
+@contextlib.contextmanager
+def without_responses() -> Iterator[None]:
+    """The database fails on whoever asks it for responses."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE gateway_storedresponse RENAME TO gateway_away")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE gateway_away RENAME TO gateway_storedresponse")
+
+
+def threads() -> set[str]:
+    """The names of the threads that stores have just now."""
+    names = {thread.name for thread in threading.enumerate()}
+    return {name for name in names if name.startswith("aurora-state")}
+
+
+def break_connections() -> None:
+    """As when the database was restarted. SQLite has no connection that could break."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
