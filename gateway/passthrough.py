@@ -112,6 +112,18 @@ def passage(method: str, raw_path: bytes) -> Passage:
     )
 
 
+REALTIME = Route("GET", "/v1/realtime", Access.INFERENCE)
+"""A WebSocket, which is asked for by GET. As a plain call it does not pass."""
+
+
+def realtime_passage(raw_path: bytes) -> Passage:
+    """What `raw_path` asks for as a WebSocket. Raises InvalidPath or UnknownPath."""
+    provider, segments = _split(raw_path)
+    if REALTIME.path not in _spellings("/" + "/".join(segments)):
+        raise UnknownPath("Of WebSockets, only /p/<provider>/v1/realtime passes to a provider.")
+    return Passage(provider, REALTIME, REALTIME.path)
+
+
 def _split(raw_path: bytes) -> tuple[str, list[str]]:
     """The provider's name, and the decoded path below it without dot segments (RFC 3986, 5.2.4)."""
     if _TRICKS.search(raw_path):

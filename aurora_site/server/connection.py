@@ -96,7 +96,7 @@ class Connection(HTTPChannel):
         if head.websocket and head.body_bytes == 0:
             self.server.connections_open.discard(self)
             self.transport.unregisterProducer()
-            upgrade(self, block, head, rest)
+            upgrade(self, head, rest)
             return
         self._exchange = exchange = Exchange(self, head)
         if head.body_bytes == 0:

@@ -51,6 +51,14 @@ class Waiters:
                 future.set_result(None)
 
 
+def identified(headers: Headers, request_id: str) -> Headers:
+    """A request's headers, its id among them: one id on every answer and log line, whoever speaks."""
+    own = (b"x-request-id", request_id.encode())
+    if not request_id or own in headers:
+        return headers
+    return [*(pair for pair in headers if pair[0] != own[0]), own]
+
+
 class Exchange:
     """Runs the application for one request. The connection feeds it the body and is told the end.
 
@@ -124,18 +132,11 @@ class Exchange:
             "query_string": head.query_string,
             "root_path": "",
             "scheme": "http",
-            "headers": self._identified_headers(),
+            "headers": identified(self._head.headers, self.request_id),
             "client": connection.client,
             "server": connection.address,
             "extensions": {"aurora.gone": self.until_gone},
         }
-
-    def _identified_headers(self) -> Headers:
-        """The request's, its id among them: one id on every answer and log line, whoever speaks."""
-        own = (b"x-request-id", self.request_id.encode())
-        if not self.request_id or own in self._head.headers:
-            return self._head.headers
-        return [*(pair for pair in self._head.headers if pair[0] != own[0]), own]
 
     async def receive(self) -> dict[str, Any]:
         while not (self.gone or self._told):

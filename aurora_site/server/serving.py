@@ -7,7 +7,7 @@ import functools
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import daphne.server  # it installs the reactor
@@ -24,7 +24,7 @@ from twisted.logger import (
 from aurora_site.server.connection import Connection
 from aurora_site.server.hangups import Hangups
 from aurora_site.server.head import Headers
-from aurora_site.server.websockets import websocket_factory
+from aurora_site.server.websockets import WebSocket, websocket_factory
 
 reactor: Any = _reactor
 
@@ -42,7 +42,8 @@ class ConnectionFactory(HTTPFactory):
     noisy = False
 
     def buildProtocol(self, addr: Any) -> Connection | None:
-        if len(self.server.connections_open) >= self.server.most_connections:
+        held = len(self.server.connections_open) + len(self.server.websockets)
+        if held >= self.server.most_connections:
             return None  # closed at once: what there is must go on
         connection = Connection()
         connection.factory = self
@@ -60,9 +61,11 @@ class Server(daphne.server.Server):
 
     A client that takes nothing of its answer for `client_stall_seconds`, a request head that is not
     complete after `head_seconds` and a connection idle for `keep_alive_seconds` are ended. How long
-    a body or an answer may take is the application's affair. `request_id`, if given, names each
+    a body or an answer may take is the application's affair. A WebSocket is pinged after `ping_seconds`
+    of silence, and ended after as many more. `request_id`, if given, names each
     request by its headers, and the application finds that name in X-Request-Id. On SIGTERM, SIGINT or `stop()`
-    applications have `drain_seconds` to finish; a second signal ends at once.
+    applications have `drain_seconds` to finish; a second signal ends at once. `on_stopping` is begun
+    with that, `on_drained` once no call is left.
     """
 
     def __init__(
@@ -74,10 +77,13 @@ class Server(daphne.server.Server):
         client_stall_seconds: float = 60,
         head_seconds: float = 30,
         keep_alive_seconds: float = 75,
+        ping_seconds: float = 20,
         drain_seconds: float = 30,
         most_connections: int = 10_000,
         request_id: Callable[[Headers], str] | None = None,
         on_listening: Callable[[str, int], None] | None = None,
+        on_stopping: Callable[[], Awaitable[object]] | None = None,
+        on_drained: Callable[[], Awaitable[object]] | None = None,
         signal_handlers: bool = True,
     ) -> None:
         super().__init__(
@@ -90,13 +96,15 @@ class Server(daphne.server.Server):
         self.client_stall_seconds = client_stall_seconds
         self.head_seconds = head_seconds
         self.keep_alive_seconds = keep_alive_seconds
+        self.ping_seconds = ping_seconds
         self.drain_seconds = drain_seconds
         self.most_connections = most_connections
         self.request_id = request_id
         self.on_listening = on_listening
+        self.on_stopping, self.on_drained = on_stopping, on_drained
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
-        self.connections: dict[Any, dict[str, Any]] = {}  # Daphne's own, of WebSockets
         self.connections_open: set[Connection] = set()
+        self.websockets: set[WebSocket] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.stopped = threading.Event()
@@ -122,8 +130,6 @@ class Server(daphne.server.Server):
             self.port, ConnectionFactory(self), backlog=BACKLOG, interface=self.host
         )
         self.hangups = Hangups(self.loop)
-        reactor.callLater(1, self.application_checker)
-        reactor.callLater(2, self.timeout_checker)
         self._sweep()
         address = self._listener.getHost()
         logger.debug("Listening on %s:%d", address.host, address.port)
@@ -137,19 +143,16 @@ class Server(daphne.server.Server):
     def _sweep(self) -> None:
         if self.stopped.is_set():
             return
-        shortest = min(self.client_stall_seconds / 4, self.head_seconds, self.keep_alive_seconds)
+        shortest = min(
+            self.client_stall_seconds / 4,
+            self.head_seconds,
+            self.keep_alive_seconds,
+            self.ping_seconds,
+        )
         self.loop.call_later(min(SWEEP_SECONDS, shortest / 4), self._sweep)
         now = self.loop.time()
-        for connection in list(self.connections_open):
+        for connection in self._connected():
             connection.expire(now)
-
-    def application_checker(self) -> None:
-        if not self.stopped.is_set():
-            super().application_checker()
-
-    def timeout_checker(self) -> None:
-        if not self.stopped.is_set():
-            super().timeout_checker()
 
     def _signalled(self) -> None:
         if self.stopping:
@@ -172,7 +175,7 @@ class Server(daphne.server.Server):
             logger.info("Stopping: %d calls have %s s to end", len(running), self.drain_seconds)
         else:
             logger.info("Stopping")
-        await self._within(self.drain_seconds, running)
+        await self._within(self.drain_seconds, running | self._begun(self.on_stopping))
         late = self._running()
         for task in late:
             task.cancel()
@@ -180,11 +183,14 @@ class Server(daphne.server.Server):
             logger.warning("Cancelled %d calls that did not finish", len(late))
         await self._within(CANCELLED_SECONDS, late)
         await self._close_connections()
+        await self._within(CANCELLED_SECONDS, self._begun(self.on_drained))
         self._end()
 
     def _running(self) -> set[asyncio.Future[Any]]:
-        sockets = (one.get("application_instance") for one in self.connections.values())
-        return {task for task in (*self.tasks, *sockets) if task is not None and not task.done()}
+        return {task for task in self.tasks if not task.done()}
+
+    def _begun(self, work: Callable[[], Awaitable[object]] | None) -> set[asyncio.Future[Any]]:
+        return set() if work is None else {asyncio.ensure_future(work(), loop=self.loop)}
 
     @staticmethod
     async def _within(seconds: float, tasks: set[asyncio.Future[Any]]) -> None:
@@ -196,8 +202,11 @@ class Server(daphne.server.Server):
         for connection in list(self.connections_open):
             connection.close_if_idle()
         end = self.loop.time() + CANCELLED_SECONDS
-        while self.connections_open and self.loop.time() < end:  # noqa: ASYNC110 - once a life
+        while self._connected() and self.loop.time() < end:  # noqa: ASYNC110 - once a life
             await asyncio.sleep(0.01)
+
+    def _connected(self) -> list[Connection | WebSocket]:
+        return [*self.connections_open, *self.websockets]
 
     def _end(self) -> None:
         if self.stopped.is_set():
@@ -205,7 +214,7 @@ class Server(daphne.server.Server):
         self.stopped.set()
         for task in self._running():
             task.cancel()
-        for connection in list(self.connections_open):
+        for connection in self._connected():
             connection.abort()
         self.hangups.close()
         if self._runs_reactor:

@@ -1,66 +1,275 @@
-"""WebSockets take Daphne's own path; only their refusals are worded as everywhere else."""
+"""A WebSocket's wire: autobahn's protocol with bounded buffers both ways, and prompt ends.
+
+`sessions.Session` is the application's side of it.
+"""
 
 from __future__ import annotations
 
 import logging
-import uuid
 from http import HTTPStatus
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from daphne.http_protocol import WebRequest
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.defer import Deferred
 
 from aurora_site.server.answers import refusal
 from aurora_site.server.head import Head
+from aurora_site.server.sessions import NO_CODE, Session
 
 if TYPE_CHECKING:
     from aurora_site.server.connection import Connection
+    from aurora_site.server.serving import Server
 
+MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+CLOSING_SECONDS = 5.0
+"""What a client gets to answer a Close, counted from the last byte that it took."""
+ABNORMAL_CODE = 1006
+# All that autobahn is shown of a request: the rest, a key among the subprotocols perhaps, is not
+# to be found in its messages.
+_OF_THE_HANDSHAKE = frozenset(
+    (b"host", b"upgrade", b"connection", b"sec-websocket-key", b"sec-websocket-version")
+)
 
 logger = logging.getLogger("aurora.server")
 
 
-class WebSocket(WebSocketProtocol):
+class WebSocket(WebSocketServerProtocol):
+    """One client's WebSocket. `blocked` is true while the transport holds more unsent bytes than it
+    wants to.
+
+    Daphne's own protocol queues whatever comes, both ways, and says nothing of how a client closed.
+    """
+
+    transport: Any
+
+    def begin(self, server: Server, session: Session) -> None:
+        self._server, self.session = server, session
+        self.blocked = False
+        self._paused_fd: int | None = None
+        self._owed_pong: bytes | None = None
+        self._handshake: Deferred[Any] | None = None
+        self._early = b""
+        now = server.loop.time()
+        self._heard_at, self._taken_at, self._unsent_bytes = now, now, 0
+        self._pinged, self._closing_at = False, 0.0
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.transport.registerProducer(self, True)
+
+    @property
+    def is_established(self) -> bool:
+        return bool(self.state == self.STATE_OPEN)
+
+    @property
+    def is_connecting(self) -> bool:
+        return bool(self.state == self.STATE_CONNECTING)
+
+    # The handshake.
+
+    def onConnect(self, request: Any) -> Any:
+        """Nothing is read until the application has decided."""
+        self._handshake = Deferred()
+        self.pause_reading()
+        self.session.start()
+        return self._handshake
+
+    def keep_early(self, data: bytes) -> None:
+        """What came behind the head, before the client could know that it may send."""
+        self._early = data
+
+    def accept(self, subprotocol: str | None, headers: dict[str, str]) -> None:
+        if self._handshake is None:
+            return
+        self.websocket_protocols = [subprotocol] if subprotocol is not None else []
+        handshake, self._handshake = self._handshake, None
+        handshake.callback((subprotocol, headers))
+        early, self._early = self._early, b""
+        self.resume_reading()
+        if early:
+            self.dataReceived(early)
+
+    def answer(self, data: bytes) -> None:
+        """Answer as HTTP does: there will be no WebSocket."""
+        self._handshake = None
+        self.sendData(data)
+        self.dropConnection()
+
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         extra = [(name.encode(), value.encode()) for name, value in responseHeaders or ()]
         message = "No WebSocket is served here." if code == HTTPStatus.FORBIDDEN else reason
-        request_id = str(uuid.uuid4())
+        request_id = self.session.request_id
         fields = {"request_id": request_id, "status": code, "reason": message}
         logger.info("Refused a WebSocket: %s", message, extra={"fields": fields})
         self.sendData(refusal(code, message, request_id, extra))
 
+    # Reading.
 
-def websocket_factory(server: Any) -> WebSocketFactory:
-    """As Daphne's `run()` makes it."""
-    factory = WebSocketFactory(server, server=server.server_name)
+    def dataReceived(self, data: bytes) -> None:
+        self._heard_at, self._pinged = self._server.loop.time(), False
+        super().dataReceived(data)
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        super().onMessageBegin(isBinary)
+        self._message = bytearray()
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        """autobahn keeps a list of all fragments, which costs far more than their bytes."""
+        if not self.failedByMe:
+            self._message += payload
+
+    def onMessageEnd(self) -> None:
+        if self.is_established:
+            self.session.feed(bytes(self._message), self.message_is_binary)
+        self._message = bytearray()
+
+    def onPing(self, payload: bytes) -> None:
+        """Only the newest ping of a client that does not read is owed an answer (RFC 6455, 5.5.3)."""
+        if self.blocked:
+            self._owed_pong = payload
+        else:
+            self.sendPong(payload)
+
+    def pause_reading(self) -> None:
+        """Stop taking bytes; that the client leaves is still noticed."""
+        if self._paused_fd is None and self.transport.connected:
+            self.transport.pauseProducing()
+            self._paused_fd = self.transport.fileno()
+            self._server.hangups.watch(self._paused_fd, self.abort)
+
+    def resume_reading(self) -> None:
+        if self._paused_fd is not None:
+            self._forget_pause()
+            self._heard_at, self._pinged = self._server.loop.time(), False
+            self.transport.resumeProducing()
+
+    def _forget_pause(self) -> None:
+        if self._paused_fd is not None:
+            self._server.hangups.forget(self._paused_fd)
+            self._paused_fd = None
+
+    # Writing.
+
+    def pauseProducing(self) -> None:
+        self.blocked = True
+
+    def resumeProducing(self) -> None:
+        self.blocked = False
+        self.session.wake()
+        payload, self._owed_pong = self._owed_pong, None
+        if payload is not None:
+            self.sendPong(payload)
+
+    def stopProducing(self) -> None:
+        """The transport is closing: connectionLost follows."""
+
+    # Ends.
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; what the client still sends is not kept."""
+        no_code = code == NO_CODE
+        self.sendCloseFrame(
+            code=None if no_code else code,
+            reasonUtf8=None if no_code else reason.encode()[:123].decode(errors="ignore").encode(),
+        )
+        self.resume_reading()
+
+    def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool | None:
+        """The application is told at once, whether or not the client takes what it still gets."""
+        discontinue: bool | None = super().onCloseFrame(code, reasonRaw)
+        told = self.localCloseCode if self.failedByMe else self.remoteCloseCode
+        self.session.end(NO_CODE if told is None else told, self.remoteCloseReason or "")
+        return discontinue
+
+    def _fail_connection(self, code: int = 1001, reason: str = "going away") -> None:
+        super()._fail_connection(code, reason)
+        self.session.end(code, reason)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """After a complete closing handshake the last bytes are sent, where autobahn would not."""
+        self._forget_pause()
+        super().dropConnection(abort=abort and not self.wasClean)
+
+    def abort(self) -> None:
+        self._forget_pause()
+        self.transport.abortConnection()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self._forget_pause()
+        self._server.websockets.discard(self)
+        self.blocked = False
+        self.session.end(ABNORMAL_CODE, "")
+
+    # Deadlines: the server looks at all of them about once a second.
+
+    def expire(self, now: float) -> None:
+        unsent = self._count_unsent(now)
+        if not (self.is_established or self.is_connecting):
+            self._closing_at = self._closing_at or now
+            if now - max(self._closing_at, self._taken_at if unsent else 0) > CLOSING_SECONDS:
+                self.abort()
+        elif unsent:
+            if now - self._taken_at > self._server.client_stall_seconds:
+                self._give_up("A client took nothing for too long")
+        elif self.is_established and self._paused_fd is None:
+            self._keep_alive(now)
+
+    def _count_unsent(self, now: float) -> int:
+        transport = self.transport
+        unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        if not unsent or unsent < self._unsent_bytes:
+            self._taken_at = now
+        self._unsent_bytes = unsent
+        return int(unsent)
+
+    def _keep_alive(self, now: float) -> None:
+        quiet_seconds = now - self._heard_at
+        if quiet_seconds > 2 * self._server.ping_seconds:
+            self._give_up("A client answered no ping")
+        elif quiet_seconds > self._server.ping_seconds and not self._pinged:
+            self._pinged = True
+            self.sendPing()
+
+    def _give_up(self, message: str) -> None:
+        logger.info(message, extra={"fields": {"request_id": self.session.request_id}})
+        self.abort()
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def websocket_factory(server: Server) -> WebSocketServerFactory:
+    factory = WebSocketServerFactory(server=server.server_name)
+    factory.noisy = False
     factory.protocol = WebSocket
     factory.setProtocolOptions(
-        autoPingTimeout=server.ping_timeout,
         allowNullOrigin=True,
-        openHandshakeTimeout=server.websocket_handshake_timeout,
-        maxMessagePayloadSize=server.websocket_max_message_size,
-        maxFramePayloadSize=server.websocket_max_frame_size,
+        openHandshakeTimeout=0,  # the head is here; how long the application takes is its affair
+        closeHandshakeTimeout=0,  # `expire` looks to that
+        failByDrop=False,
+        echoCloseCodeReason=True,
+        maxMessagePayloadSize=MOST_MESSAGE_BYTES,
+        maxFramePayloadSize=MOST_MESSAGE_BYTES,
     )
     return factory
 
 
-class Upgrade(WebRequest):
-    """The request that Daphne makes a WebSocket of."""
-
-    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
-        self.server.protocol_disconnected(self)
-        self.channel.refuse(status, body)
-
-
-def upgrade(connection: Connection, block: bytes, head: Head, rest: bytes) -> None:
+def upgrade(connection: Connection, head: Head, rest: bytes) -> None:
     """Hand the connection's transport over to a WebSocket, with what came behind the head."""
-    transport = connection.transport
-    request = Upgrade(connection)
-    request.method, request.uri, request.clientproto = block.split(b"\r\n", 1)[0].split(b" ")
-    request.path, request.content = head.raw_path, BytesIO()
-    for name, value in head.headers:
-        request.requestHeaders.addRawHeader(name, value)
-    request.process()
-    if rest and transport.protocol is not connection:
-        transport.protocol.dataReceived(rest)
+    server, transport = connection.server, connection.transport
+    socket = server.ws_factory.buildProtocol(None)
+    socket.begin(server, Session(socket, head, server, connection.client, connection.address))
+    server.websockets.add(socket)
+    transport.protocol = socket
+    socket.makeConnection(transport)
+    socket.keep_early(rest)
+    socket.dataReceived(_handshake(head))
+
+
+def _handshake(head: Head) -> bytes:
+    lines = [b"GET / HTTP/" + head.http_version.encode()]
+    lines += [b": ".join(pair) for pair in head.headers if pair[0] in _OF_THE_HANDSHAKE]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

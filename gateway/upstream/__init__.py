@@ -2,5 +2,7 @@
 
 from gateway.upstream.door import Answer, Door, Outgoing
 from gateway.upstream.fetching import fetch
+from gateway.upstream.socket import Socket
+from gateway.upstream.transport import NotUpgraded
 
-__all__ = ["Answer", "Door", "Outgoing", "fetch"]
+__all__ = ["Answer", "Door", "NotUpgraded", "Outgoing", "Socket", "fetch"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import TracebackType
@@ -17,6 +17,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.upstream.socket import MOST_MESSAGE_BYTES, Socket
 from gateway.upstream.transport import AiohttpTransport, StaleConnection
 from providers.snapshot import ProviderEntry
 
@@ -103,6 +104,21 @@ class Door:
             if not isinstance(outgoing.body, bytes):
                 raise
             return await self._transport.handle_async_request(_request(outgoing))
+
+    async def open_socket(self, outgoing: Outgoing, subprotocols: Iterable[str]) -> Socket:
+        """Open a WebSocket where `outgoing` goes; return once the server has accepted it. The
+        caller must close the socket.
+
+        Raises NotUpgraded where the server answers with a status, UpstreamUnreachable,
+        UpstreamTimeout or UpstreamBroke.
+        """
+        try:
+            upgraded = await self._transport.open_websocket(
+                _request(outgoing), subprotocols, most_message_bytes=MOST_MESSAGE_BYTES
+            )
+        except httpx.TransportError as error:
+            raise translated(error, outgoing.provider) from error
+        return Socket(outgoing.provider, upgraded)
 
     async def aclose(self) -> None:
         await self._transport.aclose()

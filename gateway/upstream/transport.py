@@ -16,6 +16,8 @@ import asyncio
 import contextlib
 import os
 import re
+import socket
+import struct
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextvars import ContextVar
@@ -47,6 +49,12 @@ class StaleConnection(httpx.ReadError):
     """The connection had carried a call before and was closed before any byte of this answer."""
 
 
+def _looked_at(waiter: asyncio.Future[None]) -> None:
+    """asyncio reports an exception that nobody has asked for: whoever waited may be cancelled."""
+    if not waiter.cancelled():
+        waiter.exception()
+
+
 class _Protocol(ResponseHandler):
     """One connection. aiohttp lets the reader of a body wait for ever when bytes that are no HTTP
     come within it: here the end of the connection is always the end of the body."""
@@ -65,6 +73,30 @@ class _Protocol(ResponseHandler):
         super().connection_lost(exc)
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError("the connection ended within the body"))
+
+    async def _drain_helper(self) -> None:
+        """As aiohttp's, whose writers wait for one future: cancelling one would cancel them all."""
+        if self.transport is None:
+            raise aiohttp.ClientConnectionResetError("Connection lost")
+        if self._paused:
+            if self._drain_waiter is None:
+                self._drain_waiter = self._loop.create_future()
+                self._drain_waiter.add_done_callback(_looked_at)
+            await asyncio.shield(self._drain_waiter)
+
+    async def until_sent(self) -> None:
+        """Return when the system has taken all that was written."""
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(0)
+            await self._drain_helper()
+
+    def cut(self) -> None:
+        """End the connection by a reset: a server that does not read would not see its end behind
+        what it has not read."""
+        if self.transport is not None:
+            beneath = self.transport.get_extra_info("socket")
+            beneath.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
 
 
 @dataclass(slots=True)
@@ -107,6 +139,34 @@ class _Connector(aiohttp.TCPConnector):
         protocol.answer_began = False
         _attempt.get().protocol = protocol
         return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """A WebSocket, and the connection beneath it."""
+
+    socket: aiohttp.ClientWebSocketResponse
+    protocol: _Protocol
+
+
+class NotUpgraded(Exception):
+    """The server answered a WebSocket's handshake with an HTTP status."""
+
+    def __init__(self, status: int, *, has_body: bool) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status, self.has_body = status, has_body
+
+
+async def _only_upgraded(
+    request: ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Any other answer to a handshake is an error at once: aiohttp would follow redirects."""
+    answer = await handler(request)
+    if answer.status == 101:
+        return answer
+    has_body = answer.headers.get("content-length") != "0"
+    answer.close()
+    raise NotUpgraded(answer.status, has_body=has_body)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -153,6 +213,47 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 ),
                 allow_redirects=False,
             )
+
+    async def open_websocket(
+        self, request: httpx.Request, subprotocols: Iterable[str], *, most_message_bytes: int
+    ) -> Upgraded:
+        """A WebSocket over a connection of the same pool. Raises NotUpgraded, or as a call does.
+
+        A handshake does nothing yet: aiohttp may send it again where a kept-alive connection
+        turned out to be closed.
+        """
+        seconds: dict[str, float] = request.extensions["timeout"]
+        attempt = _Attempt()
+        _attempt.set(attempt)
+        session = self._handshake_session(seconds)
+        try:
+            with _named_truly(attempt):
+                upgraded = await session.ws_connect(
+                    _target(request),
+                    headers=CIMultiDict(_texts(request.headers.raw)),
+                    protocols=tuple(subprotocols),
+                    autoclose=False,
+                    autoping=False,
+                    max_msg_size=most_message_bytes + 1,  # the first that is too long
+                )
+        finally:
+            session.detach()
+        return Upgraded(upgraded, cast(_Protocol, attempt.protocol))
+
+    def _handshake_session(self, seconds: dict[str, float]) -> aiohttp.ClientSession:
+        """Timeouts of a handshake belong to aiohttp's session: so each has one, which owns nothing."""
+        return aiohttp.ClientSession(
+            connector=self._open_session().connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=AUTOMATIC_HEADERS,
+            max_line_size=MOST_HEADER_BYTES,
+            max_field_size=MOST_HEADER_BYTES,
+            middlewares=(_only_upgraded,),
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=seconds["connect"], sock_read=seconds["first_byte"]
+            ),
+        )
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -109,10 +109,10 @@ def test_a_websocket_is_refused_in_the_one_shape_and_with_its_id_in_the_log(auro
     refused = answer_to(aurora, request_bytes("GET", "/v1/realtime", upgrade))
 
     error = error_of(refused)
-    assert (refused.status, error["code"]) == (403, "not_permitted")
+    assert (refused.status, error["code"]) == (401, "invalid_api_key")
     line = aurora.call_line(refused.headers["x-request-id"])
-    assert (line["logger"], line["status"]) == ("aurora.server", 403)
-    assert line["reason"] == error["message"]
+    assert (line["logger"], line["status"], line["path"]) == ("aurora.calls", 401, "/v1/realtime")
+    assert line["reason"] == f"invalid_api_key: {error['message']}"
 
 
 def test_a_host_of_nobodys_is_400_and_no_traceback(serve) -> None:

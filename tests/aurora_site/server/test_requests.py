@@ -147,28 +147,6 @@ def test_a_refusal_comes_instead_of_the_100(serve):
         assert client.closed()
 
 
-def test_a_websocket_takes_daphnes_own_path(serve):
-    seen = Told()
-
-    async def app(scope, receive, send):
-        assert (await receive())["type"] == "websocket.connect"
-        await send({"type": "websocket.accept"})
-        seen((scope["type"], scope["path"], scope["query_string"], await receive()))
-        await send({"type": "websocket.send", "text": "yes"})
-        await send({"type": "websocket.close"})
-
-    with Client(serve(app)) as client:
-        client.send(
-            b"GET /ws?a=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        assert b" 101 " in client._until(b"\r\n\r\n")
-        client.send(b"\x81\x82\x00\x00\x00\x00hi")
-        message = {"type": "websocket.receive", "text": "hi"}
-        assert seen.get() == ("websocket", "/ws", b"a=1", message)
-        assert client._exactly(5) == b"\x81\x03yes"
-
-
 UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 

@@ -1,0 +1,264 @@
+"""A side that does not read holds the other side up, rather than the gateway's memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import select
+import socket
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.mounted import provider
+from tests.raw_http import RESET_ON_CLOSE
+from tests.realtime_mounted import MODEL, end_of
+from tests.scripted_realtime import until_closed
+
+pytestmark = pytest.mark.anyio
+
+ENDED_WITHIN_SECONDS = 0.1
+MIB = 2**20
+PIECE = bytes(MIB // 4)
+OFFERED_BYTES = 128 * MIB
+MOST_TAKEN_BYTES = 40 * MIB  # what the system buffers on four sockets, for the most part
+MOST_HELD_KIB = 48 * 1024  # of this process: the test's two sides are in it as well
+STUCK_SECONDS = 0.5
+
+
+class Flood:
+    """What one side sends while the other does not read. `stuck` is set when nothing goes on."""
+
+    def __init__(self) -> None:
+        self.sent_bytes = 0
+        self.stuck = asyncio.Event()
+
+    async def __call__(self, side) -> None:
+        sending = asyncio.create_task(self._send(side))
+        seen = -1
+        while seen != self.sent_bytes and not sending.done():
+            seen = self.sent_bytes
+            await asyncio.wait([sending], timeout=STUCK_SECONDS)
+        self.stuck.set()
+        try:
+            await sending
+        finally:
+            sending.cancel()
+
+    async def _send(self, side) -> None:
+        while self.sent_bytes < OFFERED_BYTES:
+            await side.send(PIECE)
+            self.sent_bytes += len(PIECE)
+
+
+def not_reading(gateway, **options):
+    """A client whose system buffers little; it does not read once `pause_reading` is called."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    sock.connect(("127.0.0.1", gateway.port))
+    return gateway.connect(sock=sock, **options)
+
+
+async def send_until_unheard(client) -> None:
+    """Until the gateway reads no more; what was sent by then has left the client's system."""
+    with contextlib.suppress(TimeoutError):
+        while True:
+            await client.send(PIECE)
+            await asyncio.wait_for(await client.ping(), STUCK_SECONDS)
+
+
+async def gone(session) -> float:
+    """When the system knew that the other end of a socket nobody reads is gone."""
+    poller = select.poll()
+    poller.register(session.transport.get_extra_info("socket"), select.POLLRDHUP)
+    assert await asyncio.to_thread(poller.poll, 2000)
+    return time.monotonic()
+
+
+async def test_a_client_that_does_not_read_stops_the_reading_from_the_server(gateway, vllm):
+    flood = Flood()
+    vllm.will(flood)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with not_reading(gateway) as client:
+        client.transport.pause_reading()
+        await asyncio.wait_for(flood.stuck.wait(), 20)
+
+        assert 0 < flood.sent_bytes < MOST_TAKEN_BYTES
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_HELD_KIB
+        client.transport.resume_reading()
+        received = 0
+        while received < OFFERED_BYTES:
+            received += len(await client.recv())
+        assert received == flood.sent_bytes == OFFERED_BYTES
+
+
+async def test_a_server_that_does_not_read_stops_the_reading_from_the_client(gateway, vllm):
+    received: list[int] = []
+    vllm.will(until_closed)
+    flood = Flood()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with gateway.connect() as client:
+        session = await vllm.began()
+        session.transport.pause_reading()
+        flooding = asyncio.create_task(flood(client))
+        await asyncio.wait_for(flood.stuck.wait(), 20)
+
+        assert 0 < flood.sent_bytes < MOST_TAKEN_BYTES
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_HELD_KIB
+        session.transport.resume_reading()
+        while sum(received) < OFFERED_BYTES:
+            received.append(len(await session.recv()))
+        await flooding
+
+
+@pytest.mark.parametrize("way", ["abort", "close"])
+async def test_a_client_that_vanishes_without_having_read_ends_the_server(gateway, vllm, way):
+    flood = Flood()
+    vllm.will(flood)
+    async with not_reading(gateway) as client:
+        client.transport.pause_reading()
+        await asyncio.wait_for(flood.stuck.wait(), 20)
+        began = time.monotonic()
+        getattr(client.transport, way)()
+        ended = await vllm.ended()
+
+    assert (ended.code, ended.at - began < ENDED_WITHIN_SECONDS) == (1001, True)
+
+
+async def test_a_client_that_closes_without_having_read_ends_the_server(gateway, vllm):
+    flood = Flood()
+    vllm.will(flood)
+    async with not_reading(gateway, close_timeout=0.2) as client:
+        client.transport.pause_reading()
+        await asyncio.wait_for(flood.stuck.wait(), 20)
+        began = time.monotonic()
+        closing = asyncio.create_task(client.close(4001, "enough"))
+        ended = await vllm.ended()
+        await closing
+
+    assert (ended.code, ended.reason) == (4001, "enough")
+    assert ended.at - began < ENDED_WITHIN_SECONDS
+
+
+@pytest.mark.parametrize("with_reset", [True, False], ids=["reset", "without a word"])
+async def test_a_client_that_vanishes_ends_a_server_that_does_not_read(gateway, vllm, with_reset):
+    vllm.will(until_closed)
+    async with gateway.connect() as client:
+        session = await vllm.began()
+        session.transport.pause_reading()
+        await send_until_unheard(client)
+        if with_reset:
+            sock = client.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        began = time.monotonic()
+        client.transport.abort()
+        assert await gone(session) - began < ENDED_WITHIN_SECONDS
+        session.transport.abort()
+
+    assert (await gateway.record())["reason"] == "the client left"
+
+
+async def test_a_server_that_vanishes_without_having_read_ends_the_client(gateway, vllm):
+    vllm.will(until_closed)
+    flood = Flood()
+    async with gateway.connect() as client:
+        session = await vllm.began()
+        session.transport.pause_reading()
+        flooding = asyncio.create_task(flood(client))
+        await asyncio.wait_for(flood.stuck.wait(), 20)
+        began = time.monotonic()
+        session.transport.abort()
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+        assert time.monotonic() - began < ENDED_WITHIN_SECONDS
+        assert end_of(client)[0] == 1011
+        with pytest.raises(ConnectionClosed):
+            await flooding
+
+
+async def test_a_servers_close_counts_even_if_it_breaks_off_without_having_read(gateway, vllm):
+    vllm.will(until_closed)
+    flood = Flood()
+    async with gateway.connect() as client:
+        session = await vllm.began()
+        session.transport.pause_reading()
+        flooding = asyncio.create_task(flood(client))
+        await asyncio.wait_for(flood.stuck.wait(), 20)
+        session.protocol.send_close(4001, "enough")
+        session.transport.write(b"".join(session.protocol.data_to_send()))
+        session.transport.abort()
+        await client.wait_closed()
+        assert end_of(client) == (4001, "enough")
+        with pytest.raises(ConnectionClosed):
+            await flooding
+
+
+async def test_what_a_server_said_before_its_close_reaches_a_client_that_reads_later(gateway, vllm):
+    async def speak_and_close(session):
+        for _ in range(32):
+            await session.send(PIECE)
+        await session.close(4000, "said")
+
+    vllm.will(speak_and_close)
+    async with not_reading(gateway) as client:
+        client.transport.pause_reading()
+        await vllm.began()
+        client.transport.resume_reading()
+        received = 0
+        async for message in _until_closed(client):
+            received += len(message)
+            await asyncio.sleep(0.01)
+        assert (received, end_of(client)) == (32 * len(PIECE), (4000, "said"))
+
+
+async def _until_closed(client):
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            yield await client.recv()
+
+
+@pytest.mark.parametrize("options", [{"client_stall_seconds": 0.4}])
+async def test_a_client_that_takes_nothing_for_too_long_is_ended(gateway, vllm, options):
+    flood = Flood()
+    vllm.will(flood)
+    async with not_reading(gateway) as client:
+        client.transport.pause_reading()
+        assert (await vllm.ended(20)).code == 1001
+        client.transport.abort()
+
+    assert (await gateway.record())["reason"] == "the client left"
+
+
+async def test_a_server_that_takes_nothing_for_too_long_is_ended(gateway, vllm):
+    gateway.publish(provider(vllm.url, models=(MODEL,), idle_seconds=0.4))
+    vllm.will(until_closed)
+    flood = Flood()
+    async with gateway.connect() as client:
+        session = await vllm.began()
+        session.transport.pause_reading()
+        with pytest.raises(ConnectionClosed):
+            await flood(client)
+        assert end_of(client)[0] == 1011
+        session.transport.abort()
+
+    assert (await gateway.record())["reason"].startswith("upstream_timeout")
+
+
+async def test_pings_of_a_client_that_does_not_read_pile_up_nowhere(gateway, vllm):
+    """Each is owed an answer of its own size."""
+    flood = Flood()
+    vllm.will(flood)
+    async with not_reading(gateway) as client:
+        client.transport.pause_reading()
+        await asyncio.wait_for(flood.stuck.wait(), 20)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        ping = b"\x89\xfd" + bytes(4) + bytes(125)
+        for _ in range(32):
+            client.transport.write(ping * 8000)
+            while client.transport.get_write_buffer_size():  # noqa: ASYNC110 - on the wire
+                await asyncio.sleep(0.001)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_HELD_KIB // 3
+        client.transport.abort()
+        await vllm.ended()
