@@ -14,10 +14,12 @@ from django.urls import re_path
 
 django_application = get_asgi_application()  # sets Django up: what follows needs its models
 
+from aurora_site.lifespan import Lifespan  # noqa: E402
 from gateway.application import Gateway  # noqa: E402
 from gateway.bounded import Bounded  # noqa: E402
 from gateway.client import Limits  # noqa: E402
-from gateway.consumers import refuse_websocket  # noqa: E402
+from gateway.consumers import Realtime  # noqa: E402
+from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
 from providers.background import Background  # noqa: E402
 from providers.catalog import Catalog  # noqa: E402
@@ -28,11 +30,15 @@ catalog = Catalog()
 key_use = KeyUse()
 background = Background(catalog, key_use, discovery_seconds=options["AURORA_DISCOVERY_SECONDS"])
 limits = Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"])
+store = Store(retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"])
+door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
 gateway = Gateway(
     catalog,
-    Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"]),
+    door,
     limits,
     key_use.note,
+    store,
+    background_responses=options["AURORA_BACKGROUND_RESPONSES"],
 )
 # Django spools bodies, and without a limit: it gets only what is let through.
 most = min(options["AURORA_MAX_BODY_BYTES"], 2 * 2**20)
@@ -42,5 +48,9 @@ routes = [
     re_path(r"^(?:$|admin(?:/|$)|api(?:/|$)|static/)", bounded_django),  # type: ignore[arg-type]
     re_path(r"", gateway),  # type: ignore[arg-type]
 ]
-application = ProtocolTypeRouter({"http": URLRouter(routes), "websocket": refuse_websocket})
+realtime = Realtime.as_asgi(catalog=catalog, door=door, note_key_use=key_use.note)
+lifespan = Lifespan(gateway.start, gateway.stop_runs, store.stop)
+application = ProtocolTypeRouter(
+    {"http": URLRouter(routes), "websocket": realtime, "lifespan": lifespan}
+)
 background.start()  # at import: Daphne has no lifespan events

@@ -130,6 +130,7 @@ LOGGING = {
         # A wrong Host is any scanner's; a traceback for each would fill the log.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.request": {"level": "ERROR"},
+        "python_multipart": {"level": "CRITICAL"},  # of a broken form, its sender is told
     },
 }  # fmt: skip
 

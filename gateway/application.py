@@ -8,10 +8,15 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
+from gateway import dialects, endpoints
 from gateway.client import Client, Limits, Receive, Request, Send
-from gateway.endpoints import Endpoint, find
+from gateway.dialects import Dialect
+from gateway.endpoints import Endpoint
 from gateway.errors import ClientGone, GatewayError
+from gateway.missing_routes import MissingRoutes
 from gateway.records import Record
+from gateway.runs import MOST_RUNS, Runs
+from gateway.state.store import Store
 from gateway.upstream import Door
 from gateway.views import VIEWS, Exchange
 from providers.catalog import Catalog
@@ -28,9 +33,22 @@ class Gateway:
         door: Door,
         limits: Limits,
         note_key_use: Callable[[UUID], None],
+        store: Store,
+        *,
+        background_responses: int = MOST_RUNS,
     ) -> None:
         self._catalog, self._door, self._limits = catalog, door, limits
         self._note_key_use = note_key_use
+        self._store, self._missing = store, MissingRoutes()
+        self._runs = Runs(store, background_responses)
+
+    def start(self) -> None:
+        """Begin what runs beside the calls, on the running loop. Once more does nothing."""
+        self._store.start()
+
+    async def stop_runs(self) -> None:
+        """Fail what is generated in the background, with a reason; nothing more is begun."""
+        await self._runs.stop()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         request = Request.of(scope)
@@ -38,22 +56,34 @@ class Gateway:
         client = Client(request, receive, send, self._limits, until_gone)
         record = Record(request.method, request.id)
         try:
-            await self._answered(client, record)
+            await self._found(client, record)
         finally:
             record.status, record.sent_bytes = client.status, client.sent_bytes
             record.write()
 
-    async def _answered(self, client: Client, record: Record) -> None:
-        """Every way a call may end passes here."""
+    async def _found(self, client: Client, record: Record) -> None:
+        request = client.request
+        dialect = dialects.spoken(Dialect.OPENAI, request.headers)
         try:
-            endpoint = find(client.request.path)
-            record.path = endpoint.path
-            endpoint.check(client.request.method)
-            await VIEWS[endpoint.action](self._exchange(client, endpoint, record))
+            rows = endpoints.at(request.path)
+            record.path = rows[0].template
+            dialect = dialects.spoken(rows[0].dialect, request.headers)
+            row = endpoints.among(rows, request.method)
+        except GatewayError as error:
+            record.reason = error.reason
+            await client.refuse(error, dialect)
+        else:
+            await self._answered(self._exchange(client, row, dialect, record))
+
+    async def _answered(self, exchange: Exchange) -> None:
+        """Every way a call may end passes here."""
+        client, record = exchange.client, exchange.record
+        try:
+            await VIEWS[exchange.endpoint.action](exchange)
         except GatewayError as error:
             record.reason = error.reason
             if not client.status:
-                await client.refuse(error)
+                await client.refuse(error, exchange.dialect)
         except ClientGone as error:
             record.reason = str(error)
         except ConnectionAbortedError as error:
@@ -67,8 +97,21 @@ class Gateway:
             record.reason = "internal error"
             if client.status:
                 raise
-            await client.refuse(GatewayError("Aurora failed to handle this call."))
+            failed = GatewayError("Aurora failed to handle this call.")
+            await client.refuse(failed, exchange.dialect)
 
-    def _exchange(self, client: Client, endpoint: Endpoint, record: Record) -> Exchange:
-        snapshot = self._catalog.current()
-        return Exchange(client, endpoint, snapshot, self._door, record, self._note_key_use)
+    def _exchange(
+        self, client: Client, endpoint: Endpoint, dialect: Dialect, record: Record
+    ) -> Exchange:
+        return Exchange(
+            client,
+            endpoint,
+            dialect,
+            self._catalog.current(),
+            self._door,
+            record,
+            self._note_key_use,
+            self._missing,
+            self._store,
+            self._runs,
+        )

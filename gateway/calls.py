@@ -34,12 +34,16 @@ class Call:
         Only the value of `model` differs from what the client sent; each other member's value is
         the same, byte for byte, in the same order. A member sent twice is there once, its last.
         """
-        values = {**self.members, "model": msgspec.json.encode(upstream_model)}
-        parts: list[Any] = []  # bytes and Raw, which join as bytes do
-        for name, value in values.items():
-            parts += (b",", msgspec.json.encode(name), b":", value)
-        parts[0] = b"{"
-        return b"".join((*parts, b"}"))
+        return joined({**self.members, "model": msgspec.json.encode(upstream_model)})
+
+
+def joined(members: Mapping[str, Any]) -> bytes:
+    """A JSON object of members that are JSON themselves (bytes or Raw), one at least."""
+    parts: list[Any] = []  # bytes and Raw, which join as bytes do
+    for name, value in members.items():
+        parts += (b",", msgspec.json.encode(name), b":", value)
+    parts[0] = b"{"
+    return b"".join((*parts, b"}"))
 
 
 def parse(body: bytes) -> Call:

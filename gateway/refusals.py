@@ -47,16 +47,16 @@ def reworded(
     which is in OpenAI's shape or, on some routes of vLLM and for some errors, in Anthropic's."""
     said = _decoded(body)
     error = said.get("error") if isinstance(said, dict) else None
-    worded = isinstance(error, dict) and isinstance(error.get("message"), str)
-    permission = isinstance(error, dict) and error.get("type") == "PermissionDeniedError"
+    details: dict[str, Any] = error if isinstance(error, dict) else {}
+    permission = details.get("type") == "PermissionDeniedError"
     if status < 400:
         return UpstreamError(
             f"The provider {provider!r} redirects (HTTP {status}): its base URL needs correction."
         )
     if status == 401 or (status == 403 and not permission):
         return UpstreamRefusedKey(f"The provider {provider!r} refuses the key Aurora has for it.")
-    if worded:
-        return None if dialect in SPOKEN_BY_VLLM else _in_its_words(status, error)
+    if isinstance(details.get("message"), str):
+        return None if dialect in SPOKEN_BY_VLLM else _in_its_words(status, details)
     if status == 404 and said == {"detail": "Not Found"}:
         return _no_such_route(provider, model, path)
     return Reworded(

@@ -19,6 +19,7 @@ from gateway.application import Gateway
 from gateway.client import Limits
 from gateway.headers import request_id
 from gateway.relay import relay
+from gateway.state.store import Store
 from gateway.upstream import Door
 from providers import addresses, secrets
 from providers.catalog import Catalog
@@ -88,6 +89,13 @@ class Lines(logging.Handler):
             self._changed.notify_all()
 
     def of(self, logger: str) -> list[dict[str, Any]]:
+        """Without the lines of what runs in the background: those are `of_runs`."""
+        return [line for line in self._of(logger) if not _is_of_a_run(line)]
+
+    def of_runs(self) -> list[dict[str, Any]]:
+        return [line for line in self._of("aurora.calls") if _is_of_a_run(line)]
+
+    def _of(self, logger: str) -> list[dict[str, Any]]:
         return [msgspec.json.decode(text) for name, text in self.texts if name == logger]
 
     def wait_for(self, logger: str, count: int, seconds: float = 2.0) -> list[dict[str, Any]]:
@@ -96,23 +104,41 @@ class Lines(logging.Handler):
         return self.of(logger)
 
 
+def _is_of_a_run(line: dict[str, Any]) -> bool:
+    return str(line.get("path", "")).endswith("(background)")
+
+
 class MountedGateway:
     """Serves `gateway.application.Gateway` from its start to `close`, which checks what must hold
     after any test: every call has its one line, no line holds a secret, nothing runs on."""
 
-    def __init__(self, thread: ServerThread, limits: Limits) -> None:
+    def __init__(
+        self, thread: ServerThread, limits: Limits, *, store: Store | None = None, **options: Any
+    ) -> None:
+        """Without `store` nothing is kept, and no database is needed. `options` are Gateway's."""
+        self.is_alone = True  # False: another one's lines are among those of this one
         self.catalog = Catalog()
         self.used_keys: list[UUID] = []
         self.calls = 0
         self._lines = Lines()
         self._thread = thread
         self._door = Door(connections=100)
-        self._gateway = Gateway(self.catalog, self._door, limits, self.used_keys.append)
+        self.store = store or Store(retention_days=0)
+        self._gateway = Gateway(
+            self.catalog, self._door, limits, self.used_keys.append, self.store, **options
+        )
         self._clients: list[RawClient] = []
         logging.getLogger("aurora").addHandler(self._lines)
-        self.url = thread.start(self._counted, drain_seconds=0.05, request_id=request_id)
+        self.url = thread.start(
+            self._counted,
+            drain_seconds=0.05,
+            request_id=request_id,
+            on_stopping=self._gateway.stop_runs,
+        )
         self.port = urlsplit(self.url).port or 0
         self._server = thread.servers[self.url]
+        if store is not None:
+            self._server.loop.call_soon_threadsafe(self._gateway.start)
 
     async def _counted(self, *asgi: Any) -> None:
         self.calls += 1
@@ -173,6 +199,11 @@ class MountedGateway:
         """Until so many calls have begun."""
         eventually(lambda: self.calls >= count, seconds)
 
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """The lines of what has run in the background."""
+        return self._lines.of_runs()
+
     def running(self) -> dict[str, int]:
         """How much is under way: calls, tasks of the loop, connections to providers in use."""
         return self.on_loop(self._running())
@@ -206,6 +237,10 @@ class MountedGateway:
             "connections": len(connector._acquired) if connector is not None else 0,
         }
 
+    def stop_runs(self) -> None:
+        """What a server that stops has done to what runs in the background."""
+        self.on_loop(self._gateway.stop_runs())
+
     def cancel_calls(self) -> None:
         """What a server does to the calls that outlast its patience when it stops."""
         for task in list(self._server.tasks):
@@ -218,8 +253,11 @@ class MountedGateway:
         for client in self._clients:
             client.close()
         try:
+            self.wait_until(lambda running: not running["calls"])
+            self.stop_runs()
+            self.on_loop(self.store.stop(1.0))
             self.wait_until_idle()
-            assert len(self._lines.of("aurora.calls")) == self.calls
+            assert not self.is_alone or len(self._lines.of("aurora.calls")) == self.calls
             for secret in (MASTER_KEY, UPSTREAM_KEY):
                 assert secret not in self.log_text
         finally:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from aurora_site.options import OPTIONS
+from gateway.dialects import ANTHROPIC_TYPES
 from gateway.errors import GatewayError
 from gateway.passthrough import ROUTES
+from scripts import endpoints_table
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -74,8 +76,31 @@ def test_every_error_is_documented_and_no_other() -> None:
     ]
 
     assert sorted(documented) == sorted(
-        (str(kind.status), kind.type, kind.code) for kind in errors()
+        {(str(kind.status), kind.type, kind.code) for kind in errors()}
     )
+
+
+def test_anthropics_types_of_errors_are_documented() -> None:
+    documented = dict(table(ROOT / "docs/errors.md", "status", "Anthropic's type"))
+    others = {"any other below 500": "invalid_request_error", "any other": "api_error"}
+
+    assert documented == {str(status): kind for status, kind in ANTHROPIC_TYPES.items()} | others
+
+
+def test_the_table_of_endpoints_is_what_is_served() -> None:
+    page = endpoints_table.PAGE.read_text()
+
+    assert page == endpoints_table.with_table(page, endpoints_table.written()), (
+        "write it anew: python -m scripts.endpoints_table"
+    )
+
+
+def test_writing_the_table_of_endpoints_leaves_the_rest_of_the_page() -> None:
+    new = endpoints_table.written()
+    old = "".join(new.splitlines(keepends=True)[:3])
+
+    assert endpoints_table.with_table(f"a\n{old}\nb\n", new) == f"a\n{new}\nb\n"
+    assert endpoints_table.with_table(f"a\n{old}", new) == f"a\n{new}"
 
 
 def test_every_route_that_passes_is_documented_and_no_other() -> None:

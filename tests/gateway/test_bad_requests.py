@@ -52,7 +52,7 @@ def test_an_unknown_path_is_404(gateway, vllm, path):
     assert answer.status == 404
     assert error_of(answer)["code"] == "unknown_path"
     assert vllm.received == []
-    assert gateway.record()["path"] in {"unmatched", "/p/{provider and path}"}
+    assert gateway.record()["path"] in {"unmatched", "/p/{passage}"}
 
 
 def test_an_unknown_path_is_repeated_but_not_at_any_length(gateway):

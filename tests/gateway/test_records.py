@@ -77,7 +77,7 @@ def test_a_call_that_goes_nowhere_has_no_provider_and_no_time_upstream(gateway):
         ("GET", "/a/private/path", "unmatched"),
         ("POST", "/p/alpha/tokenize?a=private", "/p/{provider}/tokenize"),
         ("POST", "/p/nobody/tokenize", "/p/{provider}/tokenize"),
-        ("POST", "/p/alpha/private", "/p/{provider and path}"),
+        ("POST", "/p/alpha/private", "/p/{passage}"),
         ("DELETE", "/p/alpha/adapters/private", "/p/{provider}/adapters/{name}"),
         ("PUT", CHAT, CHAT),
         ("DELETE", "/v1/models/alpha/private", "/v1/models/{id}"),

@@ -186,7 +186,9 @@ def test_an_error_body_that_falls_silent_is_504(gateway, vllm):
 RECORDED_ERRORS = [
     name
     for name in recorded.names()
-    if recorded.load(name).status >= 400 and recorded.load(name).method != "HEAD"
+    if recorded.load(name).status >= 400
+    and recorded.load(name).method != "HEAD"
+    and not recorded.load(name).path.startswith("/v1/messages")  # another dialect's
 ]
 
 

@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from providers.seeding import SeedError, seed
 from providers.snapshot import Snapshot
 
 OPEN_FILES = 65_536
+STATE_SECONDS = 1.5
+"""What the last responses get to be written, once no call is left."""
 MIGRATION_LOCK = 0x6D696772617465  # "migrate": any number that nobody else locks in this database
 log = logging.getLogger("aurora.serve")
 
@@ -93,7 +96,10 @@ def _serve(snapshot: Snapshot) -> None:
         most_connections=options["AURORA_CLIENT_CONNECTIONS"],
         request_id=request_id,
         on_listening=_announce,
+        on_stopping=asgi.gateway.stop_runs,
+        on_drained=partial(asgi.store.stop, STATE_SECONDS),
     )
+    server.loop.call_soon(asgi.gateway.start)
     _raise_open_files_limit()
     gc.collect()
     gc.freeze()  # what is there now stays: a full collection would stop every stream for 50 ms

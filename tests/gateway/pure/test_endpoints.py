@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.endpoints import TABLE, Action, find
+from gateway.endpoints import SERVED, TABLE, Action, Endpoint, among, at
 from gateway.errors import UnknownPath, WrongMethod
 from gateway.views import VIEWS
 
@@ -34,44 +34,62 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
     ],
 )
 def test_a_path_finds_its_row(method, path, action):
-    row = find(path)
-    row.check(method)
-    assert row.action is action
+    assert among(at(path), method).action is action
 
 
 @pytest.mark.parametrize(
     "path",
     ["", "/", "/v1", "/v1/", "/v1/models/", "/p", "/p/", "/v1/chat/completions/", "/V1/models",
-     "/v1/chat", "/health/", "/healthz", "/pv/x", "v1/models", "/v1/responses", "/x/v1/models"],
+     "/v1/chat", "/health/", "/healthz", "/pv/x", "v1/models", "/x/v1/models", "/v1/responses/",
+     "/v1/responses/a/b", "/v1/responses//input_items", "/v1/responses/{id}/x",
+     "/v1/conversations/c/items/i/j"],
 )  # fmt: skip
 def test_what_is_not_served_is_an_unknown_path(path):
     with pytest.raises(UnknownPath):
-        find(path)
+        at(path)
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.path)
+def concrete(row: Endpoint) -> str:
+    """A path that this row is for."""
+    return row.path.replace(":path}", "}/y").replace("{", "<").replace("}", ">")
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{min(row.methods)} {row.path}")
 @pytest.mark.parametrize("method", METHODS)
-def test_a_row_takes_its_methods_and_names_them_to_any_other(row, method):
-    path = row.prefix + "x/y" if "{" in row.path else row.path
-    found = find(path)
-    assert found is row
+def test_a_path_takes_the_methods_of_its_rows_and_names_them_to_any_other(row, method):
+    rows = at(concrete(row))
+    allowed = {allowed for row in rows for allowed in row.methods}
+    assert row in rows
     if method in row.methods:
-        found.check(method)
-        return
-    with pytest.raises(WrongMethod) as caught:
-        found.check(method)
-    assert caught.value.headers["allow"] == ", ".join(sorted(row.methods))
+        assert among(rows, method) is row
+    elif method not in allowed:
+        with pytest.raises(WrongMethod) as caught:
+            among(rows, method)
+        assert caught.value.headers["allow"] == ", ".join(sorted(allowed))
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/v1/responses/resp_1", {"id": "resp_1"}),
+        ("/v1/conversations/conv_1/items/msg_1", {"id": "conv_1", "item": "msg_1"}),
+        ("/v1/models/gpu-1/meta-llama/X", {"id": "gpu-1/meta-llama/X"}),
+        ("/v1/models", {}),
+    ],
+)
+def test_a_row_says_what_stands_in_its_path(path, names):
+    assert at(path)[0].names(path) == names
 
 
 @given(st.text(max_size=30) | st.text("/v1pmodels", max_size=20))
 def test_any_path_is_a_row_or_a_refusal(path):
     with contextlib.suppress(UnknownPath):
-        assert find(path) in TABLE
+        assert set(at(path)) <= set(TABLE)
 
 
 def test_an_unknown_path_is_repeated_in_part_only():
     with pytest.raises(UnknownPath) as caught:
-        find("/" + "x" * 10_000)
+        at("/" + "x" * 10_000)
     assert len(str(caught.value)) < 300
 
 
@@ -79,10 +97,20 @@ def test_every_action_has_its_view():
     assert set(VIEWS) == set(Action) == {row.action for row in TABLE}
 
 
-def test_what_is_relayed_goes_to_a_path_of_the_server():
-    for row in TABLE:
-        assert (row.action is Action.RELAY) == bool(row.upstream_path)
+UPSTREAM = {
+    Action.RELAY, Action.RELAY_FORM, Action.RERANK, Action.EMBED, Action.MESSAGE,
+    Action.COUNT_MESSAGE_TOKENS, Action.RESPOND, Action.COUNT_RESPONSE_TOKENS,
+}  # fmt: skip
 
 
-def test_no_path_stands_in_the_table_twice():
-    assert len({row.path for row in TABLE}) == len(TABLE)
+def test_what_goes_to_a_server_goes_to_a_path_of_it_and_nothing_else_does():
+    assert {row.action for row in TABLE if row.upstream_paths} == UPSTREAM
+
+
+def test_no_method_and_path_stand_in_the_table_twice():
+    pairs = [(method, row.path) for row in TABLE for method in row.methods]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_how_each_row_is_served_is_said():
+    assert set(SERVED) >= UPSTREAM

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.errors import UnknownModel
-from gateway.routing import Target, candidates, route
-from providers.snapshot import Snapshot, public_id
+from gateway.errors import UnknownModel, UnsupportedEndpoint
+from gateway.missing_routes import MissingRoutes
+from gateway.routing import Target, candidates, route, unsupported, way
+from providers.snapshot import ProviderEntry, Snapshot, public_id
 from tests.gateway.pure.snapshots import asked, provider, snapshot, snapshots
 
 FLEET = snapshot(
@@ -117,3 +119,86 @@ def test_an_unknown_model_is_repeated_in_part_only():
     with pytest.raises(UnknownModel) as caught:
         route("x" * 10_000, FLEET)
     assert len(str(caught.value)) < 400
+
+
+# Ways
+
+CHAT, NATIVE, BARE = "/v1/chat/completions", "/v1/responses", "/rerank"
+ON_A = provider("a", "m", "own", routes=frozenset({CHAT}))
+ON_B = provider("b", "m", routes=frozenset({CHAT, NATIVE}))
+ON_C = provider("c", "m", "silent")
+NO_ROUTES = provider("d", "none", routes=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("selector", "servers", "paths", "name", "path"),
+    [
+        ("m", [ON_A], [CHAT], "a", CHAT),
+        ("m", [ON_A, ON_B], [CHAT], "a", CHAT),
+        ("m", [ON_A, ON_B], [NATIVE, CHAT], "b", NATIVE),  # natively elsewhere before translated
+        ("a/m", [ON_A, ON_B], [NATIVE, CHAT], "a", CHAT),  # the selector says where
+        ("m", [ON_A, ON_C], [NATIVE, CHAT], "c", NATIVE),  # it does not say that it has not
+        ("own", [ON_A, ON_B], [NATIVE, CHAT], "a", CHAT),
+        ("vllm/m", [ON_A, ON_B], [NATIVE], "b", NATIVE),
+    ],
+)
+def test_a_call_goes_by_the_first_path_that_one_of_its_servers_has(
+    selector, servers, paths, name, path
+):
+    found = way(selector, snapshot(*servers), paths, MissingRoutes().lacks)
+    assert (found.target.provider.name, found.path) == (name, path)
+
+
+def test_a_route_that_turned_out_to_be_missing_is_not_taken_again():
+    missing, known = MissingRoutes(), snapshot(ON_A, ON_C)
+    missing.note(ON_C, NATIVE)
+    found = way("m", known, [NATIVE, CHAT], missing.lacks)
+    assert (found.target.provider.name, found.path) == ("a", CHAT)
+
+
+def test_a_model_that_is_nowhere_is_unknown_whatever_the_path():
+    with pytest.raises(UnknownModel):
+        way("nope", snapshot(ON_A), [NATIVE], MissingRoutes().lacks)
+
+
+@pytest.mark.parametrize(
+    ("selector", "entry", "told"),
+    [
+        ("m", ON_A, " It has /v1/chat/completions."),
+        ("a/m", ON_A, " It has /v1/chat/completions."),
+        ("none", NO_ROUTES, "of another kind."),
+        (
+            "r",
+            provider("r", "r", routes=frozenset({BARE, "/sleep", "/v1/rerank"})),
+            " It has /rerank, /v1/rerank.",
+        ),
+    ],
+)
+def test_a_model_whose_servers_lack_every_path_is_told_with_what_they_have(selector, entry, told):
+    with pytest.raises(UnsupportedEndpoint) as caught:
+        way(selector, snapshot(entry), ["/v1/audio/translations", NATIVE], MissingRoutes().lacks)
+    assert (caught.value.status, caught.value.param) == (400, "model")
+    assert "does not serve /v1/audio/translations" in str(caught.value)
+    assert str(caught.value).endswith(told)
+
+
+def test_of_a_server_that_does_not_say_what_it_has_nothing_is_told():
+    assert "It has" not in str(unsupported(Target(ON_C, "silent"), NATIVE))
+
+
+@given(asked(), st.lists(st.sampled_from([CHAT, NATIVE, BARE]), min_size=1, unique=True))
+def test_a_way_is_by_a_path_that_is_asked_for_to_a_candidate_that_has_it(question, paths):
+    known, selector = question
+
+    def lacks(entry: ProviderEntry, path: str) -> bool:
+        return (len(entry.name) + len(path)) % 2 == 0
+
+    targets = list(candidates(selector, known))
+    ways = [(path, target) for path in paths for target in targets]
+    expected = next((pair for pair in ways if not lacks(pair[1].provider, pair[0])), None)
+    if expected is not None:
+        found = way(selector, known, paths, lacks)
+        assert (found.path, found.target) == expected
+    else:
+        with pytest.raises(UnsupportedEndpoint if targets else UnknownModel):
+            way(selector, known, paths, lacks)

@@ -1,0 +1,22 @@
+"""Calls that come as a form with a file in it: the `model` is found, all else goes on as it came."""
+
+from __future__ import annotations
+
+from gateway import forms, headers
+from gateway.client import Watched
+from gateway.views.exchange import Exchange, authenticated, deliver_any_way, natively
+
+
+async def relayed_form(exchange: Exchange) -> None:
+    authenticated(exchange)
+    form = await _read_form(exchange)
+    with Watched(exchange.client):
+        await deliver_any_way(exchange, form, natively)
+
+
+async def _read_form(exchange: Exchange) -> forms.Form:
+    """Raises what `forms.parse` and `Client.body` raise."""
+    given = exchange.client.request.headers
+    headers.check_readable(given)
+    content_type = headers.first(given, b"content-type") or b""
+    return forms.parse(await exchange.client.body(), content_type)

@@ -1,0 +1,147 @@
+"""Conversations and their items: what a caller keeps here to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from gateway import calls, headers, paging
+from gateway.errors import InvalidRequest, UnknownItem
+from gateway.state.values import Conversation, Page
+from gateway.translation import Stamp
+from gateway.translation.responses import adding, options, reading
+from gateway.views.exchange import Exchange, Members, authenticated
+
+INCLUDABLE = frozenset(
+    {
+        "file_search_call.results",
+        "web_search_call.results",
+        "web_search_call.action.sources",
+        "message.input_image.image_url",
+        "computer_call_output.output.image_url",
+        "code_interpreter_call.outputs",
+        "reasoning.encrypted_content",
+        "message.output_text.logprobs",
+    }
+)
+"""What may be asked to be included. Items are given whole, so it changes nothing."""
+
+
+async def create(exchange: Exchange) -> None:
+    owner = _owner(exchange)
+    members = await _members(exchange, "metadata", "items")
+    metadata, items = _metadata(members), await _items(exchange, owner, members)
+    await _answer(exchange, await exchange.store.create_conversation(owner, metadata, items))
+
+
+async def show(exchange: Exchange) -> None:
+    owner = _owner(exchange)
+    await _answer(exchange, await exchange.store.conversation(owner, exchange.name("id")))
+
+
+async def update(exchange: Exchange) -> None:
+    """The metadata as a whole is replaced."""
+    owner = _owner(exchange)
+    members = await _members(exchange, "metadata")
+    if "metadata" not in members:
+        raise InvalidRequest("The body must hold `metadata`.", param="metadata")
+    id, metadata = exchange.name("id"), _metadata(members)
+    await _answer(exchange, await exchange.store.update_conversation(owner, id, metadata))
+
+
+async def delete(exchange: Exchange) -> None:
+    owner, id = _owner(exchange), exchange.name("id")
+    await exchange.store.delete_conversation(owner, id)
+    deleted = {"id": id, "object": "conversation.deleted", "deleted": True}
+    await exchange.client.answer_json(200, msgspec.json.encode(deleted))
+
+
+async def list_items(exchange: Exchange) -> None:
+    owner = _owner(exchange)
+    page = paging.asked(exchange.client.request.query, paging.ITEMS)
+    check_included(exchange)
+    found = await exchange.store.conversation_items(
+        owner, exchange.name("id"), limit=page.limit, order=page.order, after=page.after
+    )
+    await exchange.client.answer_json(200, paging.listed(found))
+
+
+async def add_items(exchange: Exchange) -> None:
+    """Answers what was added: each item as it is kept."""
+    owner = _owner(exchange)
+    check_included(exchange)
+    members = await _members(exchange, "items")
+    if "items" not in members:
+        raise InvalidRequest("The body must hold `items`.", param="items")
+    items = await _items(exchange, owner, members)
+    added = await exchange.store.add_items(owner, exchange.name("id"), items)
+    await exchange.client.answer_json(200, paging.listed(Page(added, has_more=False)))
+
+
+async def show_item(exchange: Exchange) -> None:
+    owner = _owner(exchange)
+    check_included(exchange)
+    item = await exchange.store.item(owner, exchange.name("id"), exchange.name("item"))
+    await exchange.client.answer_json(200, item)
+
+
+async def delete_item(exchange: Exchange) -> None:
+    """Answers the conversation."""
+    owner, id = _owner(exchange), exchange.name("id")
+    await _answer(exchange, await exchange.store.delete_item(owner, id, exchange.name("item")))
+
+
+def check_included(exchange: Exchange) -> None:
+    """Raises InvalidRequest for an `include` that there is not."""
+    paging.all_of(exchange.client.request.query, "include", INCLUDABLE)
+
+
+def _owner(exchange: Exchange) -> UUID:
+    return authenticated(exchange).key.owner
+
+
+async def _members(exchange: Exchange, *known: str) -> Members:
+    """The body; none at all is an empty object. Raises InvalidRequest for a member not `known`."""
+    headers.check_readable(exchange.client.request.headers)
+    members = calls.read_members(await exchange.client.body() or b"{}")
+    for name in members:
+        if name not in known:
+            raise InvalidRequest(f"There is no member `{name[:200]}`.", param=name[:200])
+    return members
+
+
+def _metadata(members: Members) -> Mapping[str, str]:
+    given = {name: raw for name, raw in members.items() if name == "metadata"}
+    options.mapped(given)  # where a response's metadata is checked, too
+    pairs = _value(members, "metadata")
+    return pairs or {}
+
+
+async def _items(exchange: Exchange, owner: UUID, members: Members) -> list[bytes]:
+    """As they are to be kept: what is referred to stands in the place of its reference."""
+    given = _value(members, "items")
+    items, places = adding.kept(given, Stamp.now()), adding.references(given)
+    found = await exchange.store.items(owner, list(places.values()))
+    for at, id in places.items():
+        if id not in found:
+            raise UnknownItem(f"There is no item with the id {id!r}.", param=f"items[{at}].id")
+        items[at] = found[id]
+    return items
+
+
+def _value(members: Members, name: str) -> Any:
+    raw = members.get(name)
+    return None if raw is None else reading.decoded(raw, name)
+
+
+async def _answer(exchange: Exchange, conversation: Conversation) -> None:
+    shown = {
+        "id": conversation.id,
+        "object": "conversation",
+        "created_at": conversation.created,
+        "metadata": conversation.metadata,
+    }
+    await exchange.client.answer_json(200, msgspec.json.encode(shown))

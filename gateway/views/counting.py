@@ -1,0 +1,32 @@
+"""What a response would take in: counted by the server's own tokenizer. Compacting it is refused."""
+
+from __future__ import annotations
+
+from gateway.client import Watched
+from gateway.errors import NotImplementedHere
+from gateway.routing import Way
+from gateway.translation import Stamp, Translation, responses
+from gateway.views.exchange import Exchange, authenticated, deliver_any_way, read_call
+from gateway.views.expansion import whole
+
+
+async def count_input_tokens(exchange: Exchange) -> None:
+    owner = authenticated(exchange).key.owner
+    call = await read_call(exchange)
+    ask = responses.read(call.members, Stamp.now())
+    with Watched(exchange.client):
+        sent = await whole(exchange.store, owner, call.members, ask)
+
+        def translate(way: Way) -> Translation:
+            return responses.to_tokenize(
+                sent.members, way.target.model, context_length=sent.context_length
+            )
+
+        await deliver_any_way(exchange, call, translate)
+
+
+async def compact(exchange: Exchange) -> None:
+    authenticated(exchange)
+    raise NotImplementedHere(
+        "Responses are not compacted here: no vLLM server can, so send the items to go on from."
+    )

@@ -1,0 +1,65 @@
+"""A Watcher that keeps the response it sees go by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway import sse
+from gateway.state.store import Store
+from gateway.state.values import Copy
+from gateway.translation.responses import Final, Watch, final
+
+KEPT = frozenset({"completed", "incomplete"})
+"""A call that failed leaves nothing."""
+MOST_WHOLE_BYTES = sse.MOST_EVENT_BYTES
+MOST_LOOKS = 16
+"""How many pieces of a plain answer may look like its end before the end."""
+
+
+class Keeping:
+    """Keeps the response before its last piece goes out: the client's next call finds it.
+
+    It never fails and never waits. An answer that is too long to be held is not kept.
+    """
+
+    def __init__(self, store: Store, copy_of: Callable[[Final], Copy]) -> None:
+        self._store, self._copy_of = store, copy_of
+        self._watch: Watch | None = None
+        self._whole = bytearray()
+        self._looks = 0
+        self._is_done = False
+
+    def begin(self, *, streamed: bool) -> None:
+        self._watch = Watch() if streamed else None
+
+    def feed(self, piece: bytes) -> None:
+        if self._is_done:
+            return
+        if self._watch is not None:
+            self._watch.feed(piece)
+            if self._watch.response is not None:
+                self._keep(self._watch.response)
+        else:
+            self._feed_whole(piece)
+
+    def end(self) -> None:
+        if self._watch is None and not self._is_done:
+            self._keep(bytes(self._whole))
+
+    def _feed_whole(self, piece: bytes) -> None:
+        self._whole += piece
+        if len(self._whole) > MOST_WHOLE_BYTES:
+            self._is_done = True
+            self._whole.clear()
+        elif piece.endswith(b"}") and self._looks < MOST_LOOKS:
+            self._looks += 1
+            self._keep(bytes(self._whole))
+
+    def _keep(self, body: bytes) -> None:
+        said = final(body)
+        if said is None:
+            return
+        self._is_done = True
+        self._whole.clear()
+        if said.status in KEPT:
+            self._store.keep(self._copy_of(said))

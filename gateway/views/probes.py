@@ -1,0 +1,18 @@
+"""What those ask who watch over the process."""
+
+from __future__ import annotations
+
+from gateway.errors import NotReady
+from gateway.views.exchange import Exchange
+
+
+async def health(exchange: Exchange) -> None:
+    """The process lives; nothing else is looked at."""
+    await exchange.client.answer_json(200, b'{"status":"ok"}')
+
+
+async def ready(exchange: Exchange) -> None:
+    """There is something to serve."""
+    if not exchange.snapshot.cards:
+        raise NotReady("No model is known yet: no provider is enabled, or none has answered.")
+    await exchange.client.answer_json(200, b'{"status":"ready"}')

@@ -1,0 +1,88 @@
+"""Gateways that keep responses, on the database of the suite; each two of them as two processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gateway.client import Limits
+from gateway.state.store import Store
+from gateway.state.values import StateLimits
+from providers.snapshot import KeyEntry, ProviderEntry
+from tests.gateway.responses.making import NATIVE, OTHER_KEY, TRANSLATED
+from tests.mounted import MASTER_KEY, MountedGateway, key_of, provider
+from tests.providers.conftest import pytest_configure
+from tests.scripted_vllm import ScriptedVllm
+from tests.serving import ServerThread
+
+__all__ = ["pytest_configure"]  # SQLite in a file: in memory, threads that share it fail
+
+Mount = Callable[..., MountedGateway]
+
+
+@pytest.fixture(params=[NATIVE, TRANSLATED])
+def way(request: pytest.FixtureRequest) -> str:
+    """Whether the server knows the Responses API."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def keys() -> dict[str, KeyEntry]:
+    """The same for every gateway of a test: what is kept belongs to them."""
+    return {MASTER_KEY: key_of(MASTER_KEY), OTHER_KEY: key_of(OTHER_KEY)}
+
+
+@pytest.fixture
+def state_limits() -> StateLimits:
+    return StateLimits()
+
+
+@pytest.fixture
+def mount(  # noqa: PLR0917 - fixtures come by name
+    server_thread: ServerThread,
+    vllm: ScriptedVllm,
+    limits: Limits,
+    keys: dict[str, KeyEntry],
+    state_limits: StateLimits,
+    transactional_db: Any,
+) -> Iterator[Mount]:
+    """`mount(*providers)` is a gateway of its own on the shared database. It ends before `vllm`."""
+    mounted: list[MountedGateway] = []
+
+    def mount_one(*providers: ProviderEntry, **options: Any) -> MountedGateway:
+        store = Store(30, state_limits)
+        gateway = MountedGateway(server_thread, limits, store=store, **options)
+        gateway.publish(*providers, keys=keys)
+        mounted.append(gateway)
+        for each in mounted:
+            each.is_alone = len(mounted) == 1
+        return gateway
+
+    yield mount_one
+    for gateway in mounted:  # on one loop: none is idle before all are
+        gateway.stop_runs()
+        gateway.on_loop(gateway.store.stop(1.0))
+    for gateway in mounted:
+        gateway.close()
+
+
+def server(
+    vllm: ScriptedVllm, way: str = NATIVE, name: str = "alpha", **settings: Any
+) -> ProviderEntry:
+    translation = "auto" if way == NATIVE else "always"
+    return provider(vllm.url, name, translation=translation, **settings)
+
+
+@pytest.fixture
+def native(mount: Mount, vllm: ScriptedVllm) -> MountedGateway:
+    """Knows `vllm` as `alpha`, which has the Responses API."""
+    return mount(server(vllm))
+
+
+@pytest.fixture
+def stateful(mount: Mount, vllm: ScriptedVllm, way: str) -> MountedGateway:
+    """Knows `vllm` as `alpha`, which is spoken to in each `way`."""
+    return mount(server(vllm, way))
