@@ -35,7 +35,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fleet(logs: Path) -> Iterator[dict[str, servers.Server]]:
-    """`text` with a key and `embed` without, both ready."""
+    """`text` with a key, and one of each other kind without; all ready."""
     fleet = {
         "text": servers.vllm(
             "llama",
@@ -46,6 +46,8 @@ def fleet(logs: Path) -> Iterator[dict[str, servers.Server]]:
             *servers.TEXT_FLAGS,
         ),
         "embed": servers.vllm("embed", servers.EMBED_MODEL, logs / "embed.log"),
+        "rerank": servers.vllm("rerank", servers.RERANK_MODEL, logs / "rerank.log"),
+        "classify": servers.vllm("classify", servers.CLASSIFY_MODEL, logs / "classify.log"),
     }
     try:
         for server in fleet.values():
@@ -70,25 +72,28 @@ def embed(fleet: dict[str, servers.Server]) -> servers.Server:
 
 @pytest.fixture(scope="session")
 def aurora(
-    text: servers.Server,
-    embed: servers.Server,
+    fleet: dict[str, servers.Server],
     tmp_path_factory: pytest.TempPathFactory,
     logs: Path,
 ) -> Iterator[servers.Server]:
+    """Knows the four servers, and the text server once more as one that is to be translated for."""
+    text = fleet["text"].url
+    plain = {"type": "vllm", "base_url": text + "/v1", "api_key": VLLM_KEY}
     server = servers.aurora(
         tmp_path_factory.mktemp("data"),
         servers.free_port(),
         logs / "aurora.log",
+        {"vllm": plain, "forced": {**plain, "translation": "always"}},
         AURORA_MASTER_KEY=MASTER_KEY,
         AURORA_ADMIN_PASSWORD=ADMIN_PASSWORD,
-        VLLM_BASE_URL=text.url + "/v1",
-        VLLM_API_KEY=VLLM_KEY,
-        VLLM_EMBED_BASE_URL=embed.url,
+        VLLM_EMBED_BASE_URL=fleet["embed"].url,
+        VLLM_RERANK_BASE_URL=fleet["rerank"].url,
+        VLLM_CLASSIFY_BASE_URL=fleet["classify"].url,
     )
     server.start()
     try:
         server.wait(servers.AURORA_READY_SECONDS)
-        servers.wait_for_models(server, MASTER_KEY, count=2)
+        servers.wait_for_models(server, MASTER_KEY, count=5)
         yield server
     finally:
         server.stop()

@@ -7,6 +7,7 @@ loopback; whoever starts a server stops it.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -22,12 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".vllm"
 TEXT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 EMBED_MODEL = "BAAI/bge-m3"
+RERANK_MODEL = "BAAI/bge-reranker-v2-m3"
+CLASSIFY_MODEL = "cardiffnlp/twitter-roberta-base-sentiment"
 TEXT_FLAGS = (
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     *("--tool-strict-level", "parameter"),
     *("--structured-outputs-config", '{"backend":"xgrammar","disable_any_whitespace":true}'),
 )
-VLLM_READY_SECONDS = 180
+VLLM_READY_SECONDS = 400
 AURORA_READY_SECONDS = 60
 STOP_SECONDS = 20
 LOG_TAIL_LINES = 20
@@ -112,11 +115,20 @@ def vllm(kind: str, served: str, log: Path, *flags: str) -> Server:
     return Server(command, port=port, ready="/health", log=log, env=clean_environment())
 
 
-def aurora(data: Path, port: int, log: Path, **settings: str) -> Server:
-    """Aurora, not started, with these settings and no others, its state in `data`."""
+def aurora(
+    data: Path,
+    port: int,
+    log: Path,
+    providers: Mapping[str, Mapping[str, str]] | None = None,
+    **settings: str,
+) -> Server:
+    """Aurora, not started, with these settings and no others, its state in `data`.
+
+    `providers` are those of its YAML file, which is not the config.yaml of whoever runs this.
+    """
     data.mkdir(parents=True, exist_ok=True)
     config = data / "providers.yaml"
-    config.write_text("providers: {}\n")  # not the config.yaml of whoever runs this
+    config.write_text(json.dumps({"providers": dict(providers or {})}))  # YAML as well
     env = clean_environment() | {
         "AURORA_HOST": "127.0.0.1",
         "AURORA_PORT": str(port),

@@ -5,14 +5,20 @@ from __future__ import annotations
 import openai
 import pytest
 
-from tests.vllm.servers import EMBED_MODEL, TEXT_MODEL
+from tests.vllm.servers import CLASSIFY_MODEL, EMBED_MODEL, RERANK_MODEL, TEXT_MODEL
 
 TEXT = f"vllm/{TEXT_MODEL}"
 EMBED = f"vllm-embed/{EMBED_MODEL}"
 
 
 def test_every_model_of_every_server_is_listed_under_its_provider(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == [EMBED, TEXT]
+    assert [model.id for model in client.models.list()] == [
+        f"forced/{TEXT_MODEL}",
+        f"vllm-classify/{CLASSIFY_MODEL}",
+        EMBED,
+        f"vllm-rerank/{RERANK_MODEL}",
+        TEXT,
+    ]
 
 
 def test_a_model_keeps_the_card_that_its_server_gave_it(
