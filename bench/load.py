@@ -19,6 +19,7 @@ Work = Callable[[int], Awaitable[None]]
 
 GRACE_SECONDS = 30.0  # for what is under way when a measurement's time is over
 REFUSED_PAUSE_SECONDS = 0.05
+TURN_SECONDS = 0.02  # what is written behind one stream must not be taken for the next one's time
 
 
 @dataclass(slots=True)
@@ -221,6 +222,7 @@ async def first_tokens(
                 taken[kind].append(watch.seconds)
                 if not watch.seconds:
                     tally.bad[f"{kind}: a stream without a token"] += 1
+                await asyncio.sleep(TURN_SECONDS)
     finally:
         connection.close()
     return {kind: statistics.median(times) * 1000 for kind, times in taken.items()}, tally.bad

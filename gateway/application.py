@@ -62,17 +62,16 @@ class Gateway:
             record.write()
 
     async def _found(self, client: Client, record: Record) -> None:
-        request = client.request
-        dialect = dialects.spoken(Dialect.OPENAI, request.headers)
+        request, by_route = client.request, Dialect.OPENAI
         try:
             rows = endpoints.at(request.path)
-            record.path = rows[0].template
-            dialect = dialects.spoken(rows[0].dialect, request.headers)
+            record.path, by_route = rows[0].template, rows[0].dialect
             row = endpoints.among(rows, request.method)
         except GatewayError as error:
             record.reason = error.reason
-            await client.refuse(error, dialect)
+            await client.refuse(error, dialects.spoken(by_route, request.headers))
         else:
+            dialect = dialects.spoken(by_route, request.headers)
             await self._answered(self._exchange(client, row, dialect, record))
 
     async def _answered(self, exchange: Exchange) -> None:

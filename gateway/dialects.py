@@ -34,7 +34,9 @@ ANTHROPIC_TYPES = {
 
 
 def spoken(by_route: Dialect, headers: Iterable[tuple[bytes, bytes]]) -> Dialect:
-    """What this client speaks: Anthropic's clients say so on every route, also one all share."""
+    """What this client speaks: Anthropic's clients say so also on routes that all share."""
+    if by_route is not Dialect.OPENAI:
+        return by_route
     said = any(name == b"anthropic-version" for name, _ in headers)
     return Dialect.ANTHROPIC if said else by_route
 

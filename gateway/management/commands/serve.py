@@ -26,6 +26,9 @@ from providers.seeding import SeedError, seed
 from providers.snapshot import Snapshot
 
 OPEN_FILES = 65_536
+SWITCH_SECONDS = 0.0005
+"""How long another thread, such as one that writes to the database, may hold up the calls. Python's
+own 5 ms would show in every stream."""
 STATE_SECONDS = 1.5
 """What the last responses get to be written, once no call is left."""
 MIGRATION_LOCK = 0x6D696772617465  # "migrate": any number that nobody else locks in this database
@@ -101,6 +104,7 @@ def _serve(snapshot: Snapshot) -> None:
     )
     server.loop.call_soon(asgi.gateway.start)
     _raise_open_files_limit()
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # what is there now stays: a full collection would stop every stream for 50 ms
     try:

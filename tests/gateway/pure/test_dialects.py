@@ -125,7 +125,7 @@ def test_any_message_survives_and_breaks_no_line(dialect, message):
     [
         (Dialect.OPENAI, [], Dialect.OPENAI),
         (Dialect.OPENAI, [(b"anthropic-version", b"2023-06-01")], Dialect.ANTHROPIC),
-        (Dialect.RESPONSES, [(b"anthropic-version", b"")], Dialect.ANTHROPIC),
+        (Dialect.RESPONSES, [(b"anthropic-version", b"")], Dialect.RESPONSES),
         (Dialect.ANTHROPIC, [], Dialect.ANTHROPIC),
         (Dialect.COHERE, [(b"anthropic-beta", b"x"), (b"x-api-key", b"y")], Dialect.COHERE),
     ],
