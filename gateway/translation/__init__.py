@@ -26,6 +26,10 @@ class EventStream(Protocol):
     error: GatewayError | None
     """What ended the stream, told the client in its last event; None while all is well."""
 
+    @property
+    def is_over(self) -> bool:
+        """Nothing more goes to the client, whatever the server still sends."""
+
     def feed(self, piece: bytes) -> bytes:
         """What goes to the client for `piece`: whole events, or nothing yet.
 

@@ -6,21 +6,29 @@ it knows nothing. Every value that needs no change keeps its bytes, the scores a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import msgspec
 
-from gateway.calls import joined
-from gateway.errors import InvalidRequest, UpstreamBroke
+from gateway.calls import check_values
+from gateway.errors import UpstreamBroke
 from gateway.translation import EventStream, Translation
+from gateway.translation.chat import UNREADABLE
+from gateway.translation.raw import (
+    LINE_BREAK,
+    MOST_QUOTED_CHARACTERS,
+    Json,
+    array_of,
+    invalid,
+    joined,
+    object_of,
+    read,
+)
 
-Json = bytes | msgspec.Raw
 Members = Mapping[str, msgspec.Raw]
 
-MOST_DOCUMENTS = 100_000
+MOST_DOCUMENTS = 10_000
 MOST_RANK_FIELDS = 100
 DEFAULT_FIELDS = ("text",)
 HONOURED = frozenset({"return_documents", "rank_fields"})
@@ -32,8 +40,6 @@ IMAGE_TYPES = {"/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp", "iVBOR": "png"}
 _VALUES = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RESULTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_COMMA_OR_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|,', re.DOTALL)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def to_vllm(members: Members, model: str, path: str) -> Translation | None:
@@ -41,11 +47,12 @@ def to_vllm(members: Members, model: str, path: str) -> Translation | None:
 
     Raises InvalidRequest, whose `param` is the member, as `documents[3]`.
     """
+    check_values(members)
     fields = _rank_fields(members)
     given = _documents(members)
     put = [_put(raw, fields, f"documents[{at}]") for at, raw in enumerate(given)]
     own = {at: raw for at, raw in enumerate(given) if put[at] is not raw}
-    changed: dict[str, Json] = {"documents": _array(put)} if own else {}
+    changed: dict[str, Json] = {"documents": array_of(put)} if own else {}
     query = members.get("query")
     if query is not None and _begins(query, b"{"):
         asked = _object(query, DEFAULT_FIELDS, "query")
@@ -55,7 +62,7 @@ def to_vllm(members: Members, model: str, path: str) -> Translation | None:
         return None
     kept = {name: value for name, value in members.items() if name not in HONOURED}
     return _Rerank(
-        path, joined({**kept, **changed, "model": msgspec.json.encode(model)}), own, shown
+        path, object_of({**kept, **changed, "model": msgspec.json.encode(model)}), own, shown
     )
 
 
@@ -72,15 +79,15 @@ class _Rerank:
         try:
             members = _OBJECT.decode(answer)
             results = [self._result(result) for result in _RESULTS.decode(members["results"])]
-        except (KeyError, *_UNREADABLE):
+        except (KeyError, *UNREADABLE):
             raise UpstreamBroke("The server's answer to a rerank holds no results.") from None
-        return joined({**members, "results": _array(results)})
+        return object_of({**members, "results": array_of(results)})
 
     def _result(self, result: dict[str, msgspec.Raw]) -> bytes:
         index = msgspec.json.decode(result["index"], type=int)
         if not self.shown:
-            return joined({name: value for name, value in result.items() if name != "document"})
-        return joined({**result, "document": self.own[index]} if index in self.own else result)
+            return object_of({name: value for name, value in result.items() if name != "document"})
+        return object_of({**result, "document": self.own[index]} if index in self.own else result)
 
     def stream(self) -> EventStream:
         raise UpstreamBroke("A rerank does not come as a stream.")
@@ -93,43 +100,34 @@ def _documents(members: Members) -> list[msgspec.Raw]:
         return []
     if _begins(raw, b"{"):
         return [raw]
-    _check_count(raw)
-    return _VALUES.decode(raw)
-
-
-def _check_count(raw: msgspec.Raw) -> None:
-    """A list must be short before it is read: of millions of documents, each costs."""
-    text = bytes(raw)
-    if text.count(b",") < MOST_DOCUMENTS:
-        return
-    tokens = (match[0] for match in _COMMA_OR_STRING.finditer(text))
-    if sum(1 for _ in islice((token for token in tokens if token == b","), MOST_DOCUMENTS)) == (
-        MOST_DOCUMENTS
-    ):
-        raise _invalid("documents", f"hold more than {MOST_DOCUMENTS} values.")
+    given = read(_VALUES, raw, "documents")
+    if len(given) > MOST_DOCUMENTS:
+        raise invalid("documents", f"may be {MOST_DOCUMENTS} at most.")
+    return given
 
 
 def _put(raw: msgspec.Raw, fields: Sequence[str], where: str) -> Json:
     if _begins(raw, b'"'):
         return raw
     if not _begins(raw, b"{"):
-        raise _invalid(where, "must be a string or an object.")
+        raise invalid(where, "must be a string or an object.")
     return _object(raw, fields or DEFAULT_FIELDS, where, chosen=bool(fields))
 
 
 def _object(raw: msgspec.Raw, fields: Sequence[str], where: str, *, chosen: bool = False) -> Json:
     """The string or the content for an object; `raw` itself where it is vLLM's own."""
-    members = _OBJECT.decode(raw)
+    members = read(_OBJECT, raw, where)
     content, image = members.get("content"), members.get("image")
     if content is not None and _begins(content, b"["):
         return raw
-    texts = [_text(members[name], f"{where}.{name}") for name in fields if name in members]
+    texts = [_text(members[name], where, name) for name in fields if name in members]
     if image is None or chosen:
         if not texts:
-            raise _invalid(where, f"has no {' or '.join(f'`{name}`' for name in fields)}.")
-        return _one_text(texts)
+            wanted = " or ".join(f"`{name}`" for name in fields)
+            raise invalid(where, f"has no {wanted[:MOST_QUOTED_CHARACTERS]}.")
+        return joined(texts, LINE_BREAK)
     if texts:
-        raise _invalid(where, "has a `text` and an `image`: `rank_fields` may say which counts.")
+        raise invalid(where, "has a `text` and an `image`: `rank_fields` may say which counts.")
     return _image(image, f"{where}.image")
 
 
@@ -142,22 +140,17 @@ def _image(raw: msgspec.Raw, where: str) -> bytes:
     return msgspec.json.encode({"content": [part]})
 
 
-def _text(raw: msgspec.Raw, where: str) -> msgspec.Raw:
+def _text(raw: msgspec.Raw, where: str, name: str) -> msgspec.Raw:
     if not _begins(raw, b'"'):
-        raise _invalid(where, "must be a string.")
+        raise invalid(f"{where}.{name[:MOST_QUOTED_CHARACTERS]}", "must be a string.")
     return raw
-
-
-def _one_text(texts: Sequence[msgspec.Raw]) -> Json:
-    """JSON strings as one, a line each."""
-    return b'"' + rb"\n".join(bytes(text)[1:-1] for text in texts) + b'"'
 
 
 def _decoded(raw: msgspec.Raw, where: str) -> str:
     try:
         return msgspec.json.decode(raw, type=str)
-    except _UNREADABLE:
-        raise _invalid(where, "must be a string.") from None
+    except UNREADABLE:
+        raise invalid(where, "must be a string.") from None
 
 
 def _rank_fields(members: Members) -> list[str]:
@@ -166,10 +159,10 @@ def _rank_fields(members: Members) -> list[str]:
         return []
     try:
         fields = msgspec.json.decode(raw, type=list[str])
-    except _UNREADABLE:
+    except UNREADABLE:
         fields = []
     if not 0 < len(fields) <= MOST_RANK_FIELDS:
-        raise _invalid("rank_fields", f"must be a list of 1 to {MOST_RANK_FIELDS} names.")
+        raise invalid("rank_fields", f"must be a list of 1 to {MOST_RANK_FIELDS} names.")
     return fields
 
 
@@ -179,17 +172,9 @@ def _returns_documents(members: Members) -> bool:
         return True
     try:
         return msgspec.json.decode(raw, type=bool | None) is not False
-    except _UNREADABLE:
-        raise _invalid("return_documents", "must be true or false.") from None
+    except UNREADABLE:
+        raise invalid("return_documents", "must be true or false.") from None
 
 
 def _begins(raw: Json, any_of: bytes) -> bool:
     return memoryview(raw)[0] in any_of
-
-
-def _array(values: Iterable[Json]) -> bytes:
-    return b"[" + b",".join(values) + b"]"
-
-
-def _invalid(param: str, why: str) -> InvalidRequest:
-    return InvalidRequest(f"`{param}` {why}", param=param)

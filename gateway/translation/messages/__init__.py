@@ -9,10 +9,9 @@ import msgspec
 
 from gateway.errors import UpstreamBroke
 from gateway.translation import CHAT, EventStream, Stamp, Translation
+from gateway.translation.chat import TOKENIZE
 from gateway.translation.messages import answer, request
 from gateway.translation.messages.stream import MessageStream
-
-TOKENIZE = "/tokenize"
 
 
 def to_chat(members: Mapping[str, msgspec.Raw], model: str, stamp: Stamp) -> Translation:
@@ -35,7 +34,9 @@ class _ToChat:
     path: str = CHAT
 
     def whole(self, answered: bytes) -> bytes:
-        return answer.message(answered, self.stamp, manages_context=self.manages_context)
+        return answer.message(
+            answered, self.model, self.stamp, manages_context=self.manages_context
+        )
 
     def stream(self) -> EventStream:
         return MessageStream(self.model, self.stamp, manages_context=self.manages_context)

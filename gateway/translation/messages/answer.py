@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 from msgspec import Raw, Struct
 
 from gateway.errors import UpstreamBroke
-from gateway.translation import Stamp
-from gateway.translation.messages import ending, raw
-from gateway.translation.messages.raw import Json
+from gateway.translation import Stamp, raw
+from gateway.translation.chat import FAILED, UNREADABLE, Usage, check_output_items, counted
+from gateway.translation.messages import ending
+from gateway.translation.raw import Json
 
-T = TypeVar("T")
 NOTHING_SAID = b'{"type":"text","text":""}'
 """The one block of an answer without any: clients read the first block without looking."""
 
@@ -42,30 +40,25 @@ class _Choice(Struct):
 
 class _Completion(Struct):
     choices: list[_Choice]
-    model: str
-    usage: ending.Usage | None = None
-
-
-class _Count(Struct):
-    count: int
+    model: str | None = None
+    usage: Usage | None = None
 
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
-_COUNT = msgspec.json.Decoder(_Count)
 
 
-def message(answer: bytes, stamp: Stamp, *, manages_context: bool = False) -> bytes:
+def message(answer: bytes, model: str, stamp: Stamp, *, manages_context: bool = False) -> bytes:
     """Raises UpstreamBroke for what is no completion, or one that was broken off."""
-    completion = _read(_COMPLETION, answer)
+    completion = _read(answer)
     if not completion.choices:
         raise UpstreamBroke("The server's completion holds no choice.")
     choice, own_id = completion.choices[0], raw.text(stamp.new_id("msg"))
-    if choice.finish_reason == "abort":
-        raise UpstreamBroke(ending.ABORTED)
+    if choice.finish_reason in FAILED:
+        raise UpstreamBroke(FAILED[choice.finish_reason])
     content = blocks(choice.message, stamp, signature=own_id)
     said = (
         b'{"id":', own_id, b',"type":"message","role":"assistant","model":',
-        raw.text(completion.model), b',"content":', raw.array_of(content or [NOTHING_SAID]), b",",
+        raw.text(completion.model or model), b',"content":', raw.array_of(content or [NOTHING_SAID]), b",",
         _stop(choice), b',"usage":', ending.usage_of(completion.usage),
         ending.NO_EDITS if manages_context else b"", b"}",
     )  # fmt: skip
@@ -86,7 +79,9 @@ def blocks(answered: _Message, stamp: Stamp, signature: Json) -> list[bytes]:
         found.append(raw.object_of(members))
     if says_something(answered.content):
         found.append(raw.object_of({"type": b'"text"', "text": answered.content}))
-    return found + [_tool_use(call, stamp) for call in answered.tool_calls or ()]
+    calls = answered.tool_calls or ()
+    check_output_items(len(found) + len(calls))
+    return found + [_tool_use(call, stamp) for call in calls]
 
 
 def says_something(value: Raw) -> bool:
@@ -126,13 +121,13 @@ def _stop(choice: _Choice) -> bytes:
 
 def count(answer: bytes) -> bytes:
     """What /tokenize counted. Raises UpstreamBroke."""
-    tokens = _read(_COUNT, answer).count
+    tokens = counted(answer)
     managed = b'{"original_input_tokens":%d}' % tokens
     return b'{"input_tokens":%d,"context_management":%b}' % (tokens, managed)
 
 
-def _read(decoder: msgspec.json.Decoder[T], answer: bytes) -> T:
+def _read(answer: bytes) -> _Completion:
     try:
-        return decoder.decode(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _COMPLETION.decode(answer)
+    except UNREADABLE as error:
         raise UpstreamBroke(f"The server's answer cannot be read: {error}.") from None

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from msgspec import Raw
 
 from gateway.errors import UpstreamBroke
-from gateway.translation.messages import ending, raw
-from gateway.translation.messages.raw import Json
+from gateway.translation import raw
+from gateway.translation.chat import MOST_HELD_BYTES, ObjectEnd, check_output_items
+from gateway.translation.messages import ending
+from gateway.translation.raw import Json
 
-MOST_HELD_BYTES = 16 * 2**20
-"""Of one answer's calls and of what waits behind them. No model writes that much."""
 _TOOL, _THINKING, _TEXT = b"input_json_delta", b"thinking_delta", b"text_delta"
 _VALUES = {_TOOL: b"partial_json", _THINKING: b"thinking", _TEXT: b"text"}
 
@@ -24,6 +24,11 @@ class Block:
     begun: bytes
     pieces: list[Raw] = field(default_factory=list)
     """Of a call, all there were; of another block, those that wait."""
+    _end: ObjectEnd = field(default_factory=ObjectEnd)
+    _looked_at: int = 0
+    """How many of the pieces `_end` has seen."""
+    _is_object: bool | None = None
+    """Whether what ended is an object. None: nothing has ended yet."""
 
     @property
     def is_tool(self) -> bool:
@@ -31,7 +36,17 @@ class Block:
 
     def is_complete(self) -> bool:
         """Whether nothing is missing that the next block would have to wait for."""
-        return not self.is_tool or ending.is_object(ending.arguments_of(self.pieces))
+        return not self.is_tool or self._is_whole()
+
+    def _is_whole(self) -> bool:
+        """Each piece is looked at once, and all of them are decoded once at most."""
+        self._end.feed(ending.arguments_of(self.pieces[self._looked_at :]).decode())
+        self._looked_at = len(self.pieces)
+        if not self._end.is_reached:
+            return False
+        if self._is_object is None:
+            self._is_object = ending.is_object(ending.arguments_of(self.pieces))
+        return self._is_object
 
 
 class BlockWriter:
@@ -41,14 +56,16 @@ class BlockWriter:
     waits until the open call is whole, or the answer is at its end.
     """
 
-    __slots__ = ("_count", "_head", "_held_bytes", "_last_call", "_open", "_signature", "_waiting")
+    __slots__ = (
+        "_begun", "_count", "_head", "_held_bytes", "_last_call", "_open", "_signature", "_waiting",
+    )  # fmt: skip
 
     def __init__(self, signature: Json) -> None:
         self._signature = signature
         self._open: Block | None = None
         self._waiting: list[Block] = []
         self._last_call: Block | None = None
-        self._count = 0
+        self._begun = self._count = 0
         self._head = b""
         self._held_bytes = 0
 
@@ -85,8 +102,10 @@ class BlockWriter:
         return self._put(block, piece)
 
     def _begin(self, block: Block) -> bytes:
+        self._begun += 1
+        check_output_items(self._begun)
+        self._hold(len(block.begun))
         if self._waiting or (self._open is not None and not self._open.is_complete()):
-            self._hold(len(block.begun))
             self._waiting.append(block)
             return b""
         return self._close() + self._start(block)
@@ -96,7 +115,7 @@ class BlockWriter:
             if block.is_tool:
                 self._keep(block, piece)
                 if self._waiting:
-                    return self._delta(piece) + self._catch_up(piece)
+                    return self._delta(piece) + self._catch_up()
             return self._delta(piece)
         if block not in self._waiting:
             if not ending.arguments_of([piece]).strip():
@@ -114,10 +133,8 @@ class BlockWriter:
         if self._held_bytes > MOST_HELD_BYTES:
             raise UpstreamBroke(f"The server's calls are longer than {MOST_HELD_BYTES} bytes.")
 
-    def _catch_up(self, piece: Raw) -> bytes:
-        """The blocks that waited for the open call, when `piece` has made it whole."""
-        if not bytes(memoryview(piece)).rstrip(b' "').endswith(b"}"):
-            return b""
+    def _catch_up(self) -> bytes:
+        """The blocks that waited for the open call, when it has become whole."""
         events = []
         while self._waiting and self._open is not None and self._open.is_complete():
             events += [self._close(), self._start(self._waiting.pop(0))]

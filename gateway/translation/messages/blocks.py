@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.translation.messages import raw
-from gateway.translation.messages.raw import Json
+from gateway.translation import raw
+from gateway.translation.raw import LINE_BREAK, Json
 
 
 class Text(Struct, tag="text"):
@@ -96,8 +96,6 @@ TEXTS_AND_IMAGES = msgspec.json.Decoder(list[Text | Image])
 OF_USER = msgspec.json.Decoder(list[Shown | ToolResult])
 OF_RESULT = msgspec.json.Decoder(list[Shown | ToolReference])
 OF_ASSISTANT = msgspec.json.Decoder(list[Text | Thinking | RedactedThinking | ToolUse])
-
-LINE_BREAK = b"\\n"
 
 
 class TextPart(Struct):

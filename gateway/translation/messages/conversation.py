@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.translation.messages import blocks, raw
+from gateway.translation import raw
+from gateway.translation.messages import blocks
 from gateway.translation.messages.blocks import (
-    LINE_BREAK,
     ImagePart,
     Part,
     RedactedThinking,
@@ -18,7 +18,7 @@ from gateway.translation.messages.blocks import (
     ToolResult,
     ToolUse,
 )
-from gateway.translation.messages.raw import Json
+from gateway.translation.raw import LINE_BREAK, Json
 
 _BILLING = b'"x-anthropic-billing-header'
 """How a system text of Claude Code begins that differs with each call. As the first thing in the
@@ -32,19 +32,26 @@ class Conversation:
     """The last turn is the assistant's and ends in text: the answer goes on from there."""
     loaded: set[str] = field(default_factory=set)
     """The deferred tools that a tool result has brought in."""
-    _system: list[Json] = field(default_factory=list)
+    _system: list[bytes] = field(default_factory=list)
+    """The text of each system message, where it has one."""
 
     def add_system(self, content: Json, where: str) -> None:
-        """A system message amid the turns joins those before it, at the head of the conversation.
+        """A system message amid the turns joins those before it, at the head of the conversation,
+        behind a blank line; the blocks within one message join as they are.
 
-        Many chat templates refuse one that stands anywhere else.
+        Many chat templates refuse one that stands anywhere else. Without any text there is none:
+        a template's own system prompt then stands, as it does natively.
         """
         if raw.is_text(content):
             texts: list[Json] = [content]
         else:
             found = raw.read(blocks.TEXTS, content, where)
             texts = [raw.checked_text(b.text, f"{where}[{i}].text") for i, b in enumerate(found)]
-        self._system += [text for text in texts if not raw.begins(text, _BILLING)]
+        said = [
+            text for text in texts if not (raw.is_empty_text(text) or raw.begins(text, _BILLING))
+        ]
+        if said:
+            self._system.append(raw.joined(said))
 
     def add_user(self, content: Json, where: str) -> None:
         """Results of tools first, each a message of its own, as the call they answer demands."""
@@ -123,7 +130,9 @@ class Conversation:
         """The `messages` of a chat call."""
         if not self._system:
             return raw.array_of(self.messages)
-        head = raw.object_of({"role": b'"system"', "content": raw.joined(self._system)})
+        head = raw.object_of(
+            {"role": b'"system"', "content": raw.joined(self._system, LINE_BREAK * 2)}
+        )
         return raw.array_of((head, *self.messages))
 
 

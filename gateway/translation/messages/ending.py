@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from gateway.errors import GatewayError, InvalidRequest, NotReady, UpstreamBroke
-from gateway.translation.messages import raw
+from gateway.translation import raw
+from gateway.translation.chat import UNREADABLE, PromptDetails, Usage
 
-ABORTED = "The server was stopped before the answer was complete."
 NO_EDITS = b',"context_management":{"applied_edits":[]}'
-MOST_MESSAGE_CHARACTERS = 2000
 
-
-class PromptDetails(Struct):
-    cached_tokens: int | None = None
-    created_cache_tokens: int | None = None
-
-
-class Usage(Struct):
-    prompt_tokens: int | None = 0
-    completion_tokens: int | None = 0
-    prompt_tokens_details: PromptDetails | None = None
-
-
-class Failure(Struct):
-    """What vLLM sends in place of an answer, in a stream whose status was 200 already."""
-
-    message: str = "The server gave no reason."
-    code: int | None = None
-
-
-_FAILURE = msgspec.json.Decoder(Failure)
 _ARGUMENTS = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -74,7 +52,7 @@ def is_object(arguments: bytes) -> bool:
     """Whether a call's arguments were written to their end."""
     try:
         _ARGUMENTS.decode(arguments)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 
@@ -85,13 +63,3 @@ def arguments_of(pieces: list[Raw]) -> bytes:
         return msgspec.json.decode(raw.joined(pieces), type=str).encode()
     except (msgspec.DecodeError, UnicodeDecodeError, UnicodeEncodeError):
         return b""
-
-
-def failure(error: Raw) -> GatewayError:
-    """The error a server sends amid a stream, as one that Aurora words itself."""
-    try:
-        said = _FAILURE.decode(error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = Failure()
-    kind = {400: InvalidRequest, 503: NotReady}.get(said.code or 0, UpstreamBroke)
-    return kind(said.message[:MOST_MESSAGE_CHARACTERS])

@@ -15,9 +15,9 @@ from gateway import dialects, sse
 from gateway.dialects import Dialect
 from gateway.errors import GatewayError, UpstreamError
 from gateway.refusals import MOST_MESSAGE_CHARACTERS
+from gateway.translation.chat import NO_REASON, UNREADABLE
 
 _BEGINS = re.compile(rb'(?:\A|\n\n)(event: error\n|data: \{"error")')
-UNSAID = "The server failed while it generated."
 
 
 class NativeStream:
@@ -32,6 +32,10 @@ class NativeStream:
         self._mending: sse.Parser | None = None
         self.error: GatewayError | None = None
 
+    @property
+    def is_over(self) -> bool:
+        return self.error is not None
+
     def feed(self, piece: bytes) -> bytes:
         if self._mending is not None:
             return self._mended(piece)
@@ -45,7 +49,7 @@ class NativeStream:
     def end(self) -> bytes:
         if self._mending is None or self.error is not None:
             return b""
-        return self._ended(UpstreamError(UNSAID))
+        return self._ended(UpstreamError(NO_REASON))
 
     def broken(self, error: GatewayError) -> bytes:
         return b"" if self.error is not None else self._tail.closing() + self._ended(error)
@@ -62,9 +66,11 @@ class NativeStream:
     def _mended(self, piece: bytes) -> bytes:
         if self.error is not None or self._mending is None:
             return b""
-        for event in self._mending.feed(piece):
-            return self._ended(UpstreamError(_message(event.data)))
-        return b""
+        try:
+            events = self._mending.feed(piece)
+        except sse.EventTooLong:
+            return self._ended(UpstreamError(NO_REASON))
+        return self._ended(UpstreamError(_message(events[0].data))) if events else b""
 
     def _ended(self, error: GatewayError) -> bytes:
         self.error = error
@@ -75,8 +81,8 @@ def _message(data: bytes) -> str:
     """What the server says, in either shape."""
     try:
         said: Any = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return UNSAID
+    except UNREADABLE:
+        return NO_REASON
     error = said.get("error") if isinstance(said, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
-    return message[:MOST_MESSAGE_CHARACTERS] if isinstance(message, str) and message else UNSAID
+    return message[:MOST_MESSAGE_CHARACTERS] if isinstance(message, str) and message else NO_REASON

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from gateway.translation.messages import raw
-from gateway.translation.messages.raw import Json
+from gateway.translation import raw
+from gateway.translation.raw import Json
 
 LEAST_BUDGET_TOKENS = 1024
 OFF = {"enable_thinking": b"false", "thinking": b"false"}

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from gateway.translation.messages import conversation, output, raw, tools
-from gateway.translation.messages.raw import Json
+from gateway.calls import check_values
+from gateway.translation import raw
+from gateway.translation.messages import conversation, output, tools
+from gateway.translation.raw import Json
 
 READ = frozenset({
     "model", "messages", "system", "max_tokens", "stop_sequences", "stream", "metadata", "tools",
@@ -97,6 +99,7 @@ def to_tokenize(members: Mapping[str, Raw], model: str) -> Call:
 
 def _given(members: Mapping[str, Raw]) -> dict[str, Json]:
     """What the client says: of Anthropic's members, null says nothing. Raises InvalidRequest."""
+    check_values(members)
     given: dict[str, Json] = {}
     for name, value in members.items():
         if name in REFUSED:

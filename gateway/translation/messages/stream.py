@@ -10,14 +10,14 @@ from msgspec import Raw, Struct
 from gateway import dialects, sse
 from gateway.dialects import Dialect
 from gateway.errors import GatewayError, UpstreamBroke
-from gateway.translation import Stamp
-from gateway.translation.messages import ending, raw
+from gateway.translation import Stamp, raw
+from gateway.translation.chat import DONE, ENDED_EARLY, FAILED, UNREADABLE, Usage, failure
+from gateway.translation.messages import ending
 from gateway.translation.messages.answer import says_something
 from gateway.translation.messages.block_writer import Block, BlockWriter
 
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-DONE: Final = b"[DONE]"
 
 
 class _Function(Struct):
@@ -26,7 +26,7 @@ class _Function(Struct):
 
 
 class _ToolCall(Struct):
-    function: _Function
+    function: _Function | None = None
     index: int = 0
     id: str | None = None
 
@@ -39,7 +39,7 @@ class _Delta(Struct):
 
 
 class _Choice(Struct):
-    delta: _Delta
+    delta: _Delta | None = None
     index: int = 0
     finish_reason: str | None = None
     stop_reason: str | int | None = None
@@ -47,7 +47,7 @@ class _Choice(Struct):
 
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
-    usage: ending.Usage | None = None
+    usage: Usage | None = None
     model: str | None = None
     error: Raw = raw.NULL
 
@@ -80,7 +80,7 @@ class MessageStream:
         self._calls: dict[int, Block] = {}
         self._ids: dict[int, str] = {}
         self._finish: _Choice | None = None
-        self._usage: ending.Usage | None = None
+        self._usage: Usage | None = None
         self._started = False
 
     def feed(self, piece: bytes) -> bytes:
@@ -104,7 +104,7 @@ class MessageStream:
         if self.is_over:
             return b""
         if self._finish is None:
-            return self.broken(UpstreamBroke("The server's stream ended before the answer did."))
+            return self.broken(UpstreamBroke(ENDED_EARLY))
         return self._last()
 
     def broken(self, error: GatewayError) -> bytes:
@@ -120,7 +120,7 @@ class MessageStream:
             return
         chunk = _read(data)
         if not raw.is_null(chunk.error):
-            raise ending.failure(chunk.error)
+            raise failure(chunk.error)
         if chunk.choices is None:
             raise UpstreamBroke("The server's stream holds an event that is no completion.")
         if chunk.usage is not None:
@@ -144,7 +144,7 @@ class MessageStream:
         return b"".join(start)
 
     def _say(self, choice: _Choice, said: list[bytes]) -> None:
-        delta = choice.delta
+        delta = choice.delta or _Delta()
         if says_something(delta.reasoning):
             said.append(self._blocks.think(delta.reasoning))
         elif says_something(delta.reasoning_content):
@@ -153,14 +153,15 @@ class MessageStream:
             said.append(self._blocks.write(delta.content))
         for call in delta.tool_calls or ():
             self._call(call, said)
-        if choice.finish_reason == "abort":
-            raise UpstreamBroke(ending.ABORTED)
+        if choice.finish_reason in FAILED:
+            raise UpstreamBroke(FAILED[choice.finish_reason])
         if choice.finish_reason is not None:
             self._finish = choice
 
     def _call(self, call: _ToolCall, said: list[bytes]) -> None:
         """A call is known by its index; an id of its own under an index that was used begins one."""
-        block, name = self._calls.get(call.index), call.function.name
+        block, function = self._calls.get(call.index), call.function or _Function()
+        name = function.name
         if block is None or (name and call.id and call.id != self._ids[call.index]):
             if not name:
                 raise UpstreamBroke("The server began a call without a name.")
@@ -168,12 +169,12 @@ class MessageStream:
             block, begun = self._blocks.call(raw.text(self._ids[call.index]), raw.text(name))
             self._calls[call.index] = block
             said.append(begun)
-        if says_something(call.function.arguments):
-            said.append(self._blocks.argue(block, call.function.arguments))
+        if says_something(function.arguments):
+            said.append(self._blocks.argue(block, function.arguments))
 
     def _last(self) -> bytes:
         self.is_over = True
-        finish, blocks = self._finish or _Choice(_Delta()), self._blocks
+        finish, blocks = self._finish or _Choice(), self._blocks
         stop = ending.stop_of(
             finish.finish_reason or "stop",
             finish.stop_reason,
@@ -191,5 +192,5 @@ class MessageStream:
 def _read(data: bytes) -> _Chunk:
     try:
         return _CHUNK.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise UpstreamBroke(f"The server's stream cannot be read: {error}.") from None

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from gateway.translation.messages import raw
-from gateway.translation.messages.raw import Json
+from gateway.translation import raw
+from gateway.translation.raw import Json
 
 
 class Tool(Struct):

@@ -9,16 +9,17 @@ from typing import Any
 import msgspec
 
 from gateway.errors import UpstreamBroke
+from gateway.translation.chat import FAILED, UNREADABLE, Usage, check_output_items
 from gateway.translation.responses import freeform, output
 from gateway.translation.responses.frame import Frame
-from gateway.translation.responses.output import Logprob, Manner, Usage
+from gateway.translation.responses.output import Logprob, Manner
 
 NewId = Callable[[str], str]
 
 
 class Function(msgspec.Struct):
     name: str
-    arguments: str = ""
+    arguments: str | None = None
 
 
 class ToolCall(msgspec.Struct):
@@ -56,26 +57,26 @@ def translated(body: bytes, frame: Frame, manner: Manner, new_id: NewId) -> byte
     try:
         completion = _COMPLETIONS.decode(body)
         choice = completion.choices[0]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError):
+    except (*UNREADABLE, IndexError):
         raise UpstreamBroke("The server's answer is no chat completion.") from None
     reason = choice.finish_reason or ""
-    usage = None if completion.usage is None else completion.usage.told()
     items = _items(choice, manner, new_id)
-    whole = reason not in output.INCOMPLETE and reason not in output.FAILED
+    whole = reason not in output.INCOMPLETE and reason not in FAILED
     if items and not whole and "status" in items[-1]:
         items[-1]["status"] = "incomplete"
-    return bytes(ended(frame, reason, items, usage))
+    return bytes(ended(frame, reason, items, completion.usage))
 
 
 def ended(
-    frame: Frame, reason: str, items: list[dict[str, Any]], usage: dict[str, Any] | None
+    frame: Frame, reason: str, items: list[dict[str, Any]], usage: Usage | None
 ) -> msgspec.Raw:
     """The final response object of a completion that finished for `reason`."""
-    if reason in output.FAILED:
-        return frame.response("failed", items, usage, error=output.failure(output.FAILED[reason]))
+    told = output.told(usage)
+    if reason in FAILED:
+        return frame.response("failed", items, told, error=output.failure(FAILED[reason]))
     if reason in output.INCOMPLETE:
-        return frame.response("incomplete", items, usage, incomplete=output.INCOMPLETE[reason])
-    return frame.response("completed", items, usage)
+        return frame.response("incomplete", items, told, incomplete=output.INCOMPLETE[reason])
+    return frame.response("completed", items, told)
 
 
 def _items(choice: Choice, manner: Manner, new_id: NewId) -> list[dict[str, Any]]:
@@ -91,6 +92,7 @@ def _items(choice: Choice, manner: Manner, new_id: NewId) -> list[dict[str, Any]
         logprobs = _logprobs(choice, manner, alone=not thought and not calls)
         parts = [output.text_part(said.content, logprobs)]
         items.append(output.message(new_id("msg"), "completed", parts))
+    check_output_items(len(items) + len(calls))
     return items + [_call(call, manner, new_id) for call in calls]
 
 
@@ -101,7 +103,7 @@ def _logprobs(choice: Choice, manner: Manner, *, alone: bool) -> list[Logprob]:
 
 def _call(call: ToolCall, manner: Manner, new_id: NewId) -> dict[str, Any]:
     tool = manner.tools.called(call.function.name)
-    arguments = call.function.arguments
+    arguments = call.function.arguments or ""
     said = freeform.from_arguments(arguments) if tool.custom else arguments
     id = new_id("ctc" if tool.custom else "fc")
     return output.call(id, "completed", call.id or new_id("call"), tool, said)
@@ -128,9 +130,13 @@ class Final:
 
 
 def final(body: bytes) -> Final | None:
-    """What a response object, as JSON, says of itself. None: it is no response object."""
+    """What a response object, as JSON, says of itself. None: it is no response object, or one of
+    its output items is no JSON object, so that nothing could go on from it."""
     try:
         kept = _KEPT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
-    return Final(kept.id, kept.status, tuple(bytes(item) for item in kept.output), body)
+    items = tuple(bytes(item) for item in kept.output)
+    if not all(item.startswith(b"{") for item in items):
+        return None
+    return Final(kept.id, kept.status, items, body)

@@ -10,6 +10,8 @@ import msgspec
 
 from gateway.errors import UnknownItem
 from gateway.translation import Stamp
+from gateway.translation.chat import UNREADABLE
+from gateway.translation.raw import NULL, begins, is_null, is_text
 from gateway.translation.responses import native, reading
 from gateway.translation.responses.items import kind_of
 
@@ -20,6 +22,9 @@ _PREFIXES = {
 _WITH_STATUS = _PREFIXES.keys() - {"reasoning"}
 """Kinds that say how far they have come: one that is kept always does."""
 _OURS = frozenset({"previous_response_id", "conversation", "background"})
+MOST_ITEMS = 10_000
+"""Of one call's own: a conversation that is longer could not be gone on with."""
+MOST_REFERENCES = 1000
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -68,8 +73,15 @@ def read(members: Mapping[str, msgspec.Raw], stamp: Stamp) -> Ask:
         previous_response_id=previous,
         conversation=conversation,
         items=items,
-        references=frozenset(id for item in items if (id := _reference(item)) is not None),
+        references=_references(items),
     )
+
+
+def _references(items: Sequence[bytes]) -> frozenset[str]:
+    found = [id for item in items if (id := _reference(item)) is not None]
+    if len(found) > MOST_REFERENCES:
+        reading.refuse("input", f"`input` may hold {MOST_REFERENCES} items of `item_reference`.")
+    return frozenset(found)
 
 
 def expanded(
@@ -107,17 +119,44 @@ def _conversation(value: Any) -> str | None:
 def _own_items(
     members: Mapping[str, msgspec.Raw], stamp: Stamp, *, may_be_missing: bool
 ) -> tuple[bytes, ...]:
-    given = _value(members, "input")
-    if given is None and may_be_missing:
+    given = members.get("input", NULL)
+    if is_null(given) and may_be_missing:
         return ()
-    if isinstance(given, str):
-        given = [{"type": "message", "role": "user", "content": given}]
-    if not isinstance(given, list):
+    if is_text(given):
+        message = {"type": "message", "role": "user", "content": reading.decoded(given, "input")}
+        return (own_item(message, "input[0]", stamp),)
+    if not begins(given, b"["):
         reading.refuse("input", "`input` must be a string or a list of items.")
-    return tuple(
-        own_item(reading.mapping(value, f"input[{index}]"), f"input[{index}]", stamp)
-        for index, value in enumerate(given)
-    )
+    return tuple(_Listed(stamp).read(given))
+
+
+class _Item:
+    """What stands in a list of items, to msgspec."""
+
+
+class _Listed:
+    """The items of `input`, each taken as soon as it is decoded: the first that cannot be taken
+    ends the decoding, and so does one too many."""
+
+    def __init__(self, stamp: Stamp) -> None:
+        self._stamp = stamp
+        self._kept: list[bytes] = []
+        self._item = _Item()
+
+    def read(self, given: msgspec.Raw) -> list[bytes]:
+        """As they are to be kept. Raises InvalidRequest."""
+        try:
+            msgspec.json.decode(given, type=list[_Item], dec_hook=self._take)
+        except UNREADABLE:
+            reading.refuse("input", "`input` is not valid JSON.")
+        return self._kept
+
+    def _take(self, _: type, value: Any) -> _Item:
+        if len(self._kept) >= MOST_ITEMS:
+            reading.refuse("input", f"`input` may hold {MOST_ITEMS} items.")
+        param = f"input[{len(self._kept)}]"
+        self._kept.append(own_item(reading.mapping(value, param), param, self._stamp))
+        return self._item
 
 
 def own_item(item: dict[str, Any], param: str, stamp: Stamp) -> bytes:
@@ -174,5 +213,7 @@ def _found(item: bytes, index: int, referenced: Mapping[str, bytes]) -> bytes:
         return item
     found = referenced.get(value["id"])
     if found is None:
-        raise UnknownItem(f"There is no item {value['id']!r}.", param=f"input[{index}].id")
+        raise UnknownItem(
+            f"There is no item {reading.quoted(value['id'])}.", param=f"input[{index}].id"
+        )
     return found

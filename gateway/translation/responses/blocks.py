@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
 from gateway import sse
+from gateway.translation.chat import UNREADABLE
 
 _BOUNDARY = re.compile(rb"\n\r?\n|\r\r")
 _LONGEST_BOUNDARY_BYTES = 4
@@ -26,25 +28,25 @@ class Blocks:
 
     def __init__(self, most_bytes: int = sse.MOST_EVENT_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._held = b""
+        self._held = bytearray()
 
     def feed(self, piece: bytes) -> Sequence[bytes]:
         """The events that `piece` completes. Raises EventTooLong; nothing may be fed after that."""
         held = self._held
         searched = max(len(held) - _LONGEST_BOUNDARY_BYTES, 0)
-        held = held + piece if held else piece
-        blocks, begun = [], 0
-        for boundary in _BOUNDARY.finditer(held, searched):
-            blocks.append(held[begun : boundary.end()])
-            begun = boundary.end()
-        self._held = held[begun:]
-        if len(self._held) > self._most_bytes:
+        held += piece
+        ends = [boundary.end() for boundary in _BOUNDARY.finditer(held, searched)]
+        blocks = [bytes(held[begun:end]) for begun, end in pairwise((0, *ends))]
+        if ends:
+            del held[: ends[-1]]
+        if len(held) > self._most_bytes:
             raise sse.EventTooLong(f"an event is longer than {self._most_bytes} bytes")
         return blocks
 
     def rest(self) -> bytes:
         """What is of no whole event."""
-        rest, self._held = self._held, b""
+        rest = bytes(self._held)
+        self._held.clear()
         return rest
 
 
@@ -79,7 +81,7 @@ def _typed(data: bytes) -> bytes:
 def _read(data: bytes) -> _Event:
     try:
         return _EVENTS.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return _Event()
 
 

@@ -10,20 +10,13 @@ import msgspec
 
 from gateway.errors import UpstreamBroke
 from gateway.translation import EventStream, Translation
+from gateway.translation.chat import TOKENIZE, counted
 from gateway.translation.responses import options, reading
 from gateway.translation.responses.request import naming, prompt, read_items, read_tools
 
-TOKENIZE = "/tokenize"
 _PASSED = ("chat_template", "chat_template_kwargs", "add_generation_prompt",
            "continue_final_message", "add_special_tokens", "mm_processor_kwargs",
            "media_io_kwargs")  # fmt: skip
-
-
-class _Count(msgspec.Struct):
-    count: int
-
-
-_COUNTS = msgspec.json.Decoder(_Count)
 
 
 @dataclass(slots=True)
@@ -34,14 +27,11 @@ class CountCall:
     body: bytes = field(repr=False)
 
     def whole(self, answer_body: bytes) -> bytes:
-        try:
-            counted = _COUNTS.decode(answer_body).count
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise UpstreamBroke("The server's answer is no count of tokens.") from None
-        return msgspec.json.encode({"object": "response.input_tokens", "input_tokens": counted})
+        tokens = counted(answer_body)
+        return msgspec.json.encode({"object": "response.input_tokens", "input_tokens": tokens})
 
     def stream(self) -> EventStream:
-        raise UpstreamBroke("A count of tokens comes as no stream.")
+        raise UpstreamBroke("A count of tokens does not come as a stream.")
 
 
 def to_tokenize(

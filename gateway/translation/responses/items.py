@@ -59,7 +59,7 @@ class Turns:
         if add is None:
             reading.refuse(
                 f"{param}.type",
-                f"An input item of the type {kind!r} cannot be sent to this model's server, which"
+                f"An input item of the type {reading.quoted(kind)} cannot be sent to this model's server, which"
                 " knows chat completions only.",
             )
         add(self, item, param)
@@ -91,7 +91,7 @@ class Turns:
         self.said.append({"role": "tool", "tool_call_id": call_id, "content": said})
 
     def reference(self, item: dict[str, Any], param: str) -> None:
-        reading.refuse(f"{param}.id", f"There is no item {item.get('id')!r}.")
+        reading.refuse(f"{param}.id", f"There is no item {reading.quoted(item.get('id'))}.")
 
     def _speak(self, text: str) -> None:
         last = self._of_the_assistant()

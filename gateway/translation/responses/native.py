@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.translation.chat import UNREADABLE
 from gateway.translation.responses import reading, sealing
 from gateway.translation.responses.items import kind_of
 
@@ -23,11 +24,14 @@ _KINDS = msgspec.json.Decoder(_Kind)
 
 
 def readable(item: bytes) -> bytes:
-    """The item for a server: as it came, where a server can read it. `item` is a JSON object."""
-    kind = _KINDS.decode(item)
-    if kind.type != "reasoning" and kind.role != "assistant":
+    """The item for a server: as it came, where a server can read it, or nobody can read it here."""
+    try:
+        kind = _KINDS.decode(item)
+        if kind.type != "reasoning" and kind.role != "assistant":
+            return item
+        value = msgspec.json.decode(item)
+    except UNREADABLE:
         return item
-    value = msgspec.json.decode(item)
     changed = _reasoning(value) if kind.type == "reasoning" else _message(value)
     return item if changed is None else reading.encoded(changed, "input")
 

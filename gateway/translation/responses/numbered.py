@@ -23,6 +23,7 @@ class Numbered:
 
     ping = b""
     error: GatewayError | None = None
+    is_over = False
 
     def __init__(self) -> None:
         self._tail, self._last = sse.Tail(), b""

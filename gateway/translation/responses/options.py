@@ -29,9 +29,11 @@ ELSEWHERE = frozenset(
 )  # fmt: skip
 """Read by others: `request`, `tools`, `ask`."""
 HINTS = frozenset(
-    {"safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}
-)
-"""They change no answer, and vLLM caches prompts by itself."""
+    {"safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
+     "client_metadata"}
+)  # fmt: skip
+"""They change no answer, and vLLM caches prompts by itself. `client_metadata` names installations
+and sessions, which are no business of a server's."""
 
 REFUSED: Mapping[str, str] = {
     "prompt": "prompt templates are not kept here; send `instructions` and `input`",
@@ -142,7 +144,7 @@ def _metadata(value: Any) -> Members:
     if len(pairs) > MOST_METADATA_PAIRS:
         reading.refuse("metadata", f"`metadata` holds more than {MOST_METADATA_PAIRS} pairs.")
     for name, text in pairs.items():
-        reading.text(text, f"metadata.{name}")
+        reading.text(text, f"metadata.{reading.cut(name)}")
         if len(name) > MOST_METADATA_NAME_CHARACTERS or len(text) > MOST_METADATA_VALUE_CHARACTERS:
             reading.refuse(
                 "metadata",

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from gateway.translation.chat import CompletionDetails, PromptDetails, Usage
 from gateway.translation.responses import sealing
 from gateway.translation.responses.tools import Tool, Tools
 
 Item = dict[str, Any]
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Chat's finish_reason -> why a response is incomplete."""
-FAILED = {
-    "abort": "The server broke the answer off.",
-    "error": "The server failed while it answered.",
-}
-"""Chat's finish_reason -> what a failed response says. Any other reason completes one."""
-BROKEN_OFF = "The server's stream ended before the answer did."
+"""Chat's finish_reason -> why a response is incomplete. Those in FAILED fail one, others complete it."""
+
+
+Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class TopLogprob(msgspec.Struct, gc=False):
     token: str
     logprob: float
-    bytes: list[int] | None = None
+    bytes: list[Byte] | None = None
 
 
 class Logprob(TopLogprob, gc=False):
@@ -37,38 +35,6 @@ class Logprob(TopLogprob, gc=False):
         for entry in (self, *self.top_logprobs):
             if entry.bytes is None:
                 entry.bytes = list(entry.token.encode("utf-8", "replace"))
-
-
-class CachedTokens(msgspec.Struct):
-    cached_tokens: int | None = None
-    created_cache_tokens: int | None = None
-
-
-class ReasoningTokens(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int | None = None
-    total_tokens: int = 0
-    prompt_tokens_details: CachedTokens | None = None
-    completion_tokens_details: ReasoningTokens | None = None
-
-    def told(self) -> dict[str, Any]:
-        cached = self.prompt_tokens_details or CachedTokens()
-        reasoning = self.completion_tokens_details or ReasoningTokens()
-        output = self.completion_tokens or 0
-        return {
-            "input_tokens": self.prompt_tokens,
-            "input_tokens_details": {
-                "cached_tokens": cached.cached_tokens or 0,
-                "cache_write_tokens": cached.created_cache_tokens or 0,
-            },
-            "output_tokens": output,
-            "output_tokens_details": {"reasoning_tokens": reasoning.reasoning_tokens or 0},
-            "total_tokens": self.total_tokens or self.prompt_tokens + output,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +90,25 @@ def of_text(entries: Sequence[Logprob], text: str) -> list[Logprob]:
             found.append(entry)
         at = after
     return found
+
+
+def told(usage: Usage | None) -> Item | None:
+    """`usage` as the Responses API counts. None where the server did not count."""
+    if usage is None:
+        return None
+    prompt = usage.prompt_tokens_details or PromptDetails()
+    completion = usage.completion_tokens_details or CompletionDetails()
+    read, written = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    return {
+        "input_tokens": read,
+        "input_tokens_details": {
+            "cached_tokens": prompt.cached_tokens or 0,
+            "cache_write_tokens": prompt.created_cache_tokens or 0,
+        },
+        "output_tokens": written,
+        "output_tokens_details": {"reasoning_tokens": completion.reasoning_tokens or 0},
+        "total_tokens": usage.total_tokens or read + written,
+    }
 
 
 def failure(message: str, kind: str | None = None) -> Item:

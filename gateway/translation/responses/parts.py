@@ -35,7 +35,8 @@ def _text(part: dict[str, Any], param: str) -> str:
     kind = part.get("type")
     member = _TEXTS.get(kind) if isinstance(kind, str) else None
     if member is None:
-        reading.refuse(f"{param}.type", f"An assistant's message has no part of the type {kind!r}.")
+        said = reading.quoted(kind)
+        reading.refuse(f"{param}.type", f"An assistant's message has no part of the type {said}.")
     return reading.text(part.get(member), f"{param}.{member}")
 
 
@@ -46,7 +47,8 @@ def _part(part: dict[str, Any], param: str) -> dict[str, Any]:
     if kind == "input_image":
         return _image(part, param)
     if kind != "input_audio":
-        reading.refuse(f"{param}.type", f"A part of the type {kind!r} cannot be sent: {_NOT_SAID}.")
+        said = reading.quoted(kind)
+        reading.refuse(f"{param}.type", f"A part of the type {said} cannot be sent: {_NOT_SAID}.")
     return {
         "type": "input_audio",
         "input_audio": _audio(part.get("input_audio"), f"{param}.input_audio"),

@@ -8,16 +8,33 @@ from typing import Any, NoReturn
 import msgspec
 
 from gateway.errors import InvalidRequest
+from gateway.translation.chat import UNREADABLE
+
+MOST_QUOTED_CHARACTERS = 80
 
 
 def refuse(param: str, message: str) -> NoReturn:
     raise InvalidRequest(message, param=param)
 
 
+def cut(text: str) -> str:
+    """As much of a client's word as a refusal repeats."""
+    return text[:MOST_QUOTED_CHARACTERS]
+
+
+def quoted(value: Any) -> str:
+    """A client's value as a refusal repeats it: in quotes and cut; what is no scalar by its kind."""
+    if isinstance(value, dict):
+        return "(an object)"
+    if isinstance(value, list):
+        return "(a list)"
+    return repr(cut(value)) if isinstance(value, str) else cut(repr(value))
+
+
 def decoded(raw: msgspec.Raw | bytes, param: str) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         refuse(param, f"`{param}` is not valid JSON.")
 
 
@@ -80,4 +97,5 @@ def only(value: dict[str, Any], param: str, known: Collection[str], why: str) ->
     """Refuses every member of `value` that is set and not `known`."""
     for name, inner in value.items():
         if inner is not None and name not in known:
-            refuse(f"{param}.{name}", f"`{param}.{name}` cannot be honoured: {why}.")
+            where = f"{param}.{cut(name)}"
+            refuse(where, f"`{where}` cannot be honoured: {why}.")

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway import dialects, sse
 from gateway.errors import GatewayError, UpstreamBroke
+from gateway.translation.chat import UNREADABLE
 from gateway.translation.responses.blocks import (
     LIFECYCLE,
     Blocks,
@@ -28,6 +29,7 @@ class Restamped:
 
     ping = b""
     error: GatewayError | None = None
+    is_over = False
 
     def __init__(self, echo: Echo) -> None:
         self._stamped = _members(echo)
@@ -91,5 +93,5 @@ def _members(echo: Echo) -> Members:
 def _read(data: bytes | msgspec.Raw) -> Members | None:
     try:
         return _MEMBERS.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

@@ -13,9 +13,19 @@ import msgspec
 
 from gateway import sse
 from gateway.errors import GatewayError, UpstreamBroke
+from gateway.translation.chat import (
+    DONE,
+    ENDED_EARLY,
+    FAILED,
+    MOST_HELD_BYTES,
+    UNREADABLE,
+    Usage,
+    check_output_items,
+    failure,
+)
 from gateway.translation.responses import answer, output
 from gateway.translation.responses.frame import Frame
-from gateway.translation.responses.output import Logprob, Manner, Usage
+from gateway.translation.responses.output import Logprob, Manner
 from gateway.translation.responses.stream_items import (
     Called,
     CalledCustom,
@@ -25,8 +35,6 @@ from gateway.translation.responses.stream_items import (
     without_bytes,
 )
 
-MOST_HELD_BYTES = 256 * 2**20
-"""Of one answer: its last event repeats all of it."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,15 +69,9 @@ class Chunk(msgspec.Struct, gc=False):
     error: msgspec.Raw = msgspec.Raw()
 
 
-class _Error(msgspec.Struct):
-    message: str = "The server failed while it answered."
-
-
 _CHUNKS = msgspec.json.Decoder(Chunk)
 _LOGPROBS = msgspec.json.Decoder(answer.Logprobs)
-_ERRORS = msgspec.json.Decoder(_Error)
 _ABSENT = (b"", b"null")
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class ChatStream:
@@ -84,37 +86,41 @@ class ChatStream:
         self._told: list[bytes] = []
         self._number = 0
         self._held_bytes = 0
-        self._over = False
+        self.is_over = False
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._items: list[Spoken | Called] = []
+        self._opened: list[Spoken | Called] = []
+        """Those of them that are not closed."""
         self._spoken: Spoken | None = None
         self._calls: dict[int, Called] = {}
         self._logprobs: list[Logprob] = []
 
     def feed(self, piece: bytes) -> bytes:
-        if piece and not self._number:
+        if piece:
             self._begin()
         try:
             events = self._parser.feed(piece)
         except sse.EventTooLong as error:
             raise UpstreamBroke(f"The server's stream is none: {error}.") from None
         for event in events:
-            if not self._over:
+            if not self.is_over:
                 self._event(event.data)
         return self._taken()
 
     def end(self) -> bytes:
+        self._begin()
         self._end()
         return self._taken()
 
     def broken(self, error: GatewayError) -> bytes:
-        if not self._number:
-            self._begin()
+        self._begin()
         self._fail(output.failure(str(error), error.type), error)
         return self._taken()
 
     def _begin(self) -> None:
+        if self._number:
+            return
         response = self._frame.response("in_progress", [])
         self._tell("response.created", {"response": response})
         self._tell("response.in_progress", {"response": response})
@@ -129,26 +135,28 @@ class ChatStream:
         self._number += 1
         self._told.append(sse.event(data, type.encode()))
 
-    def _tell_delta(self, head: bytes, text: str, logprobs: bytes) -> None:
+    def _tell_delta(self, head: bytes, text: str, logprobs: bytes = b"") -> int:
+        """How many bytes `text` is."""
         data = _encode(text)
         self._told.append(
             b'%b%b%b,"sequence_number":%d}\n\n' % (head, data, logprobs, self._number)
         )
         self._number += 1
-        self._hold(len(data))
+        return len(data)
 
     def _hold(self, size: int) -> None:
+        """Counts what the last event will repeat. Raises UpstreamBroke."""
         self._held_bytes += size
         if self._held_bytes > MOST_HELD_BYTES:
             raise UpstreamBroke(f"The server's answer is longer than {MOST_HELD_BYTES} bytes.")
 
     def _event(self, data: bytes) -> None:
-        if data == b"[DONE]":
+        if data == DONE:
             self._end()
             return
         try:
             chunk = _CHUNKS.decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             raise UpstreamBroke("The server's stream is none of a chat completion.") from None
         if chunk.usage is not None:
             self._usage = chunk.usage
@@ -156,8 +164,8 @@ class ChatStream:
             if choice.index == 0:
                 self._choice(choice)
         if bytes(chunk.error) not in _ABSENT:
-            message = _message(chunk.error)
-            self._fail(output.failure(message), UpstreamBroke(message))
+            error = failure(chunk.error)
+            self._fail(output.failure(str(error)), error)
 
     def _choice(self, choice: Choice) -> None:
         delta = choice.delta
@@ -193,21 +201,22 @@ class ChatStream:
             self._spoken = spoken
             self._open(spoken)
         spoken.texts.append(text)
-        self._tell_delta(spoken.head, text, rest)
+        self._hold(self._tell_delta(spoken.head, text, rest))
         return spoken
 
     def _call(self, delta: CallDelta) -> None:
+        """A call is known by its index; an id of its own under an index that was used begins one."""
         function = delta.function or FunctionDelta()
         arguments = function.arguments or ""
         called = self._calls.get(delta.index)
-        if called is None:
+        if called is None or (function.name and delta.id and delta.id != called.call_id):
             called = self._new_call(delta, function)
         if called.status != "in_progress":
             _only_blank(arguments)
             return
         text = called.add(arguments) if arguments else ""
-        if text:
-            self._tell_delta(called.head, text, b"")
+        size = self._tell_delta(called.head, text) if text else 0
+        self._hold(max(size, len(arguments)))
 
     def _new_call(self, delta: CallDelta, function: FunctionDelta) -> Called:
         if not function.name:
@@ -217,27 +226,33 @@ class ChatStream:
         kind = CalledCustom if tool.custom else Called
         id = self._new_id("ctc" if tool.custom else "fc")
         call_id = delta.id or self._new_id("call")
+        self._hold(len(function.name) + len(call_id))
         called = self._calls[delta.index] = kind(id, len(self._items), call_id, tool)
         self._open(called)
         return called
 
     def _open(self, item: Spoken | Called) -> None:
         self._items.append(item)
+        self._opened.append(item)
+        check_output_items(len(self._items))
         for type_, members in item.opening():
             self._tell(type_, members)
 
     def _make_way(self) -> None:
         """Closes what is finished, before another item opens."""
-        for item in self._items:
-            if item.status == "in_progress" and (isinstance(item, Spoken) or item.is_whole()):
+        opened, self._opened = self._opened, []
+        for item in opened:
+            if isinstance(item, Spoken) or item.is_whole():
                 self._close(item, "completed")
+            else:
+                self._opened.append(item)
         self._spoken = None
 
     def _close(self, item: Spoken | Called, status: str) -> None:
         if isinstance(item, Called):
             left = item.last()
             if left:
-                self._tell_delta(item.head, left, b"")
+                self._tell_delta(item.head, left)
         elif isinstance(item, SpokenText):
             item.logprobs += self._logprobs
             self._logprobs = []
@@ -246,35 +261,32 @@ class ChatStream:
             self._tell(type_, members)
 
     def _end(self) -> None:
-        if self._over:
+        if self.is_over:
             return
         reason = self._reason
         if reason is None:
-            self._fail(output.failure(output.BROKEN_OFF), UpstreamBroke(output.BROKEN_OFF))
+            self._fail(output.failure(ENDED_EARLY), UpstreamBroke(ENDED_EARLY))
             return
-        whole = reason not in output.INCOMPLETE and reason not in output.FAILED
-        for item in self._items:
-            if item.status == "in_progress":
-                last = item is self._items[-1]
-                self._close(item, "completed" if whole or not last else "incomplete")
-        usage = None if self._usage is None else self._usage.told()
-        self._finish(answer.ended(self._frame, reason, self._said(), usage))
+        whole = reason not in output.INCOMPLETE and reason not in FAILED
+        for item in self._opened:
+            last = item is self._items[-1]
+            self._close(item, "completed" if whole or not last else "incomplete")
+        self._finish(answer.ended(self._frame, reason, self._said(), self._usage))
 
     def _fail(self, told: dict[str, Any], error: GatewayError) -> None:
         """What is open stays so: its events would say that it is done."""
-        if self._over:
+        if self.is_over:
             return
         self.error = error
-        for item in self._items:
-            if item.status == "in_progress":
-                item.status = "incomplete"
+        for item in self._opened:
+            item.status = "incomplete"
         self._finish(self._frame.response("failed", self._said(), None, error=told))
 
     def _said(self) -> list[dict[str, Any]]:
         return [item.item() for item in self._items]
 
     def _finish(self, response: msgspec.Raw) -> None:
-        self._over = True
+        self.is_over = True
         status = msgspec.json.decode(response, type=_Status).status
         self._tell(f"response.{status}", {"response": response})
 
@@ -286,16 +298,9 @@ class _Status(msgspec.Struct):
 def _entries(raw: msgspec.Raw) -> list[Logprob]:
     try:
         logprobs = _LOGPROBS.decode(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise UpstreamBroke("The server's stream is none of a chat completion.") from None
     return logprobs.content or []
-
-
-def _message(raw: msgspec.Raw) -> str:
-    try:
-        return _ERRORS.decode(raw).message
-    except _UNREADABLE:
-        return _Error().message
 
 
 def _only_blank(arguments: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.translation.chat import ObjectEnd
 from gateway.translation.responses import output
 from gateway.translation.responses.freeform import InputReader
 from gateway.translation.responses.output import Item, Logprob, Manner
@@ -114,6 +115,9 @@ class Called:
         self.head = delta_head(self.delta, id, index, part=False)
         self.pieces: list[str] = []
         self.status = "in_progress"
+        self._end = ObjectEnd()
+        self._looked_at = 0
+        self._is_object: bool | None = None
 
     def add(self, piece: str) -> str:
         """The delta that `piece` of the arguments makes."""
@@ -129,13 +133,18 @@ class Called:
         return "".join(self.pieces)
 
     def is_whole(self) -> bool:
-        """Whether the arguments are an object that is closed: more of them would be no JSON."""
-        if not self.pieces or not "".join(self.pieces[-3:]).rstrip().endswith("}"):
+        """Whether the arguments are an object that is closed: more of them would be no JSON.
+
+        Each piece is looked at once, and all of them are decoded once at most.
+        """
+        if self._looked_at < len(self.pieces):
+            self._end.feed("".join(self.pieces[self._looked_at :]))
+            self._looked_at = len(self.pieces)
+        if not self._end.is_reached:
             return False
-        try:
-            return isinstance(msgspec.json.decode("".join(self.pieces)), dict)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return False
+        if self._is_object is None:
+            self._is_object = _is_object("".join(self.pieces))
+        return self._is_object
 
     def item(self) -> Item:
         return output.call(self.id, self.status, self.call_id, self.tool, self.said)
@@ -171,6 +180,13 @@ class CalledCustom(Called):
     @property
     def said(self) -> str:
         return self._input.input
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
 
 
 def without_bytes(entries: list[Logprob]) -> list[dict[str, Any]]:

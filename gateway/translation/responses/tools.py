@@ -11,6 +11,7 @@ from gateway.translation.responses import freeform, reading
 NAMESPACE_SEPARATOR = "__"
 _PASSED = ("description", "parameters", "strict", "defer_loading")
 _CUSTOM = ("type", "name", "description", "format", "defer_loading")
+_OF_NAMESPACE = ("type", "name", "description", "tools")
 _DESCRIBING = frozenset({"type", "name", "output_schema", *_PASSED})
 _HARMLESS: Mapping[str, Any] = {"async": False, "allowed_callers": ["direct"]}
 _NO_HOSTED_TOOLS = "Aurora and vLLM run no tools themselves"
@@ -70,7 +71,9 @@ def read(tools: Any, choice: Any) -> Tools:
             continue
         for tool in _read_tool(value, f"tools[{index}]"):
             if tool.flat in described:
-                reading.refuse(f"tools[{index}].name", f"The tool `{tool.flat}` is there twice.")
+                reading.refuse(
+                    f"tools[{index}].name", f"The tool `{reading.cut(tool.flat)}` is there twice."
+                )
             described[tool.flat] = tool
     return _chosen(choice, described)
 
@@ -94,6 +97,8 @@ def _read_tool(value: Any, param: str) -> list[Tool]:
 
 
 def _read_namespace(tool: dict[str, Any], param: str) -> list[Tool]:
+    """Its functions. Its description has no place among them; vLLM's own route leaves it out too."""
+    reading.only(tool, param, _OF_NAMESPACE, _UNTOLD)
     namespace = reading.text(tool.get("name"), f"{param}.name")
     inner = reading.sequence(tool.get("tools"), f"{param}.tools")
     return [
@@ -109,7 +114,7 @@ def _read_single(tool: dict[str, Any], param: str, namespace: str | None) -> Too
     if kind not in ("function", "custom"):
         reading.refuse(
             f"{param}.type",
-            f"Tools of the type {kind!r} cannot be used with this model: {_NO_HOSTED_TOOLS}, so"
+            f"Tools of the type {reading.quoted(kind)} cannot be used with this model: {_NO_HOSTED_TOOLS}, so"
             " only `function`, `custom` and `namespace` tools can. Leave it out.",
         )
     name = reading.text(tool.get("name"), f"{param}.name")
@@ -162,7 +167,10 @@ def _chosen_by_name(choice: dict[str, Any], described: Mapping[str, Tool]) -> To
     if kind == "allowed_tools":
         return _allowed(choice, described)
     if kind not in ("function", "custom"):
-        reading.refuse("tool_choice.type", f"`tool_choice` cannot be {kind!r}: {_NO_HOSTED_TOOLS}.")
+        reading.refuse(
+            "tool_choice.type",
+            f"`tool_choice` cannot be {reading.quoted(kind)}: {_NO_HOSTED_TOOLS}.",
+        )
     tool = _named(choice, "tool_choice", described)
     chosen = {"type": "function", "function": {"name": tool.flat}}
     return Tools(tuple(described.values()), chosen, described)
@@ -193,5 +201,5 @@ def _named(value: dict[str, Any], param: str, described: Mapping[str, Tool]) -> 
     alike = [tool for tool in described.values() if namespace is None and tool.name == name]
     if len(alike) != 1:
         why = "several namespaces have it" if alike else "`tools` does not describe it"
-        reading.refuse(f"{param}.name", f"The tool `{name}` cannot be chosen: {why}.")
+        reading.refuse(f"{param}.name", f"The tool `{reading.cut(name)}` cannot be chosen: {why}.")
     return alike[0]

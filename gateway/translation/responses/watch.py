@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway import sse
+from gateway.translation.chat import UNREADABLE
 from gateway.translation.responses.blocks import Blocks, data_of, name_of, sequence_number
 
 _FINAL = frozenset({b"response.completed", b"response.incomplete", b"response.failed"})
@@ -52,5 +53,5 @@ class Watch:
 def _response(block: bytes) -> bytes | None:
     try:
         return bytes(_FINALS.decode(data_of(block)).response)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

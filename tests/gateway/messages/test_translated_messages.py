@@ -179,6 +179,23 @@ def test_a_server_that_fails_within_its_stream_is_left(gateway, vllm):
     assert gateway.record()["reason"].startswith("upstream_broke")
 
 
+def test_a_server_that_stays_after_its_last_event_keeps_nobody_waiting(gateway, vllm):
+    vllm.will_stall(after_chunks=load("full_chat_stream_usage").reads)
+    client = gateway.connect(timeout_seconds=3.0)
+    client.send(request("POST", MESSAGES, message(stream=True)))
+
+    assert events(client.read_answer())[-1][0] == "message_stop"
+    assert vllm.wait_until_left(3.0) >= 0
+
+
+def test_the_connection_of_a_stream_that_was_translated_is_kept(gateway, vllm):
+    for _ in range(2):
+        vllm.will_replay(load("full_chat_stream_usage"))
+        assert gateway.call("POST", MESSAGES, message(stream=True)).status == 200
+
+    assert {call.connection for call in vllm.received} == {1}
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"choices":[]}', b"\xff"])
 def test_what_is_no_chat_completion_is_the_servers_fault(gateway, vllm, body):
     vllm.will_answer(200, [("content-type", "application/json")], body)

@@ -98,6 +98,12 @@ def test_a_call_without_an_id_gets_one():
     assert block["id"].startswith("toolu_")
 
 
+def test_an_answer_without_a_model_names_the_one_that_was_called():
+    body = b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}'
+
+    assert json.loads(to_chat({}).whole(body))["model"] == "upstream"
+
+
 CALLS = {"content": None, "tool_calls": [call('{"a":1}')]}
 CUT = {"content": None, "tool_calls": [call('{"a":1}'), call('{"a":', "2")]}
 
@@ -167,10 +173,12 @@ def test_a_text_keeps_its_bytes():
         b"[]",
         b"{}",
         b'{"model":"m","choices":[]}',
+        b'{"model":1,"choices":[{"message":{"content":"a"}}]}',
         b'{"model":"m","choices":[{}]}',
         b'{"model":"m","choices":[{"message":{"content":["a"]}}]}',
         b'{"choices":' + b"[" * 100_000,
         completion(finish="abort"),
+        completion(finish="error"),
     ],
 )
 def test_what_is_no_whole_completion_is_the_servers_fault(body):

@@ -127,6 +127,23 @@ def test_system_blocks_are_one_text():
     assert sent[0] == {"role": "system", "content": "One. Two."}
 
 
+@pytest.mark.parametrize("system", ["", [], [text("")]])
+def test_a_system_prompt_that_says_nothing_leaves_the_templates_own(system):
+    turns = [user("Hi"), {"role": "system", "content": system}]
+
+    assert chat(system=system, messages=turns)["messages"] == [user("Hi")]
+
+
+def test_a_blank_line_stands_before_each_system_message_that_says_something():
+    inline = [{"role": "system", "content": said} for said in ("", [text("b"), text("c")], "d")]
+
+    sent = chat(system=[text("a"), text("A")], messages=[user("Hi"), *inline])["messages"]
+    alone = chat(messages=[user("Hi"), *inline])["messages"]
+
+    assert sent == [{"role": "system", "content": "aA\n\nbc\n\nd"}, user("Hi")]
+    assert alone == [{"role": "system", "content": "bc\n\nd"}, user("Hi")]
+
+
 def test_a_system_message_amid_the_turns_goes_to_the_head():
     turns = [
         user("a"),
@@ -137,7 +154,7 @@ def test_a_system_message_amid_the_turns_goes_to_the_head():
 
     sent = chat(system="Be brief. ", messages=turns)["messages"]
 
-    assert sent[0] == {"role": "system", "content": "Be brief. Be kind."}
+    assert sent[0] == {"role": "system", "content": "Be brief. \n\nBe kind."}
     assert [message["role"] for message in sent[1:]] == ["user", "assistant", "user"]
 
 

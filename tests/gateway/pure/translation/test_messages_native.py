@@ -7,8 +7,9 @@ import json
 import pytest
 
 from gateway.errors import UpstreamBroke
-from gateway.sse import Parser
-from gateway.translation.messages.native import UNSAID, NativeStream
+from gateway.sse import MOST_EVENT_BYTES, Parser
+from gateway.translation.chat import NO_REASON
+from gateway.translation.messages.native import NativeStream
 from tests.recorded import load
 
 STREAM = load("full_messages_stream").body
@@ -54,13 +55,19 @@ def test_an_error_that_comes_in_pieces_is_told_once_it_is_whole():
 def test_an_error_that_says_nothing_is_one_still(data):
     [event] = Parser().feed(passed(b"event: error\ndata: " + data + b"\n\n"))
 
-    assert json.loads(event.data)["error"] == {"type": "api_error", "message": UNSAID}
+    assert json.loads(event.data)["error"] == {"type": "api_error", "message": NO_REASON}
 
 
 def test_an_error_that_is_never_whole_is_one_still():
     [event] = Parser().feed(passed(b"event: error\ndata: {"))
 
     assert event.name == b"error"
+
+
+def test_an_error_that_is_too_long_is_one_still():
+    [event] = Parser().feed(passed(b"event: error\ndata: ", bytes(MOST_EVENT_BYTES + 1)))
+
+    assert json.loads(event.data)["error"] == {"type": "api_error", "message": NO_REASON}
 
 
 def test_words_that_look_like_an_error_are_a_models():

@@ -223,6 +223,7 @@ STOPPED = chunk({"content": "b"}, finish_reason="abort")
         ([FAILED.replace(b"500", b"503")], "overloaded_error", "It broke."),
         ([b'data: {"error": "Unauthorized"}\n\n'], "api_error", "no reason"),
         ([STOPPED, chunk(usage={"prompt_tokens": 1})], "api_error", "stopped"),
+        ([chunk({}, finish_reason="error"), DONE], "api_error", "failed before"),
         ([DONE], "api_error", "before the answer"),
         ([], "api_error", "before the answer"),
         ([b"data: nonsense\n\n"], "api_error", "cannot be read"),
@@ -271,6 +272,16 @@ def test_a_stream_that_is_broken_from_outside_ends_with_that_error():
 
     assert [event["error"]["message"] for event in said] == ["Silent for 60 s."]
     assert held.feed(chunk({"content": "b"})) + held.end() == b""
+
+
+def test_what_a_server_leaves_out_or_says_is_null_is_nothing():
+    bare = b'data: {"choices":[{"delta":null}]}\n\n'
+    unnamed = chunk({"tool_calls": [{"index": 0, "function": None}]})
+    end = b'data: {"choices":[{"finish_reason":"tool_calls"}]}\n\n'
+
+    message = final(translated(bare + chunk(piece("{}", 0, "A", "t")) + unnamed + end + DONE))
+
+    assert [block["id"] for block in message["content"]] == ["A"]
 
 
 def test_who_asks_for_edits_is_told_in_the_last_delta():

@@ -15,6 +15,7 @@ from gateway.calls import read_members
 from gateway.errors import InvalidRequest, UpstreamBroke
 from gateway.translation import rerank
 from tests import recorded
+from tests.gateway.pure.translation.responses_client import unhurried
 
 PATH = "/v1/rerank"
 MODEL = "BAAI/bge-reranker-v2-m3"
@@ -184,10 +185,48 @@ def test_a_bad_option_is_named(member, param):
 
 
 @pytest.mark.parametrize("document", ['""', '"\\\\"', '","', "{}", "0"])
-def test_far_too_many_documents_are_not_read(document):
-    with pytest.raises(InvalidRequest) as caught:
-        translated(f"[{','.join([document] * 100_002)}]".encode())
+def test_too_many_documents_are_refused(document):
+    with pytest.raises(InvalidRequest, match="10000 at most") as caught:
+        translated(f"[{','.join([document] * 10_001)}]".encode())
     assert caught.value.param == "documents"
+
+
+def test_as_many_documents_as_may_be_are_taken():
+    assert len(sent(b"[" + b",".join([b'{"text":"a"}'] * 10_000) + b"]")["documents"]) == 10_000
+
+
+@pytest.mark.parametrize("member", ["documents", "rank_fields", "query", "other"])
+def test_far_too_many_values_are_not_read(member):
+    values = f'"{member}":[{",".join(["7"] * 100_000)}]'.encode()
+    with pytest.raises(InvalidRequest, match="more than 100000 values"):
+        translated(b'["a"]', values)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b'{"\xff":"b","text":"a"}', b'{"text":"a","x":%b1%b}' % (b"[" * 5000, b"]" * 5000)],
+)
+@pytest.mark.parametrize("member", ["documents", "query"])
+def test_what_cannot_be_decoded_is_named(broken, member):
+    value = msgspec.Raw(broken if member == "query" else b'["a",' + broken + b"]")
+    members = {"query": msgspec.Raw(b'"q"'), "documents": msgspec.Raw(b'["a"]'), member: value}
+    with pytest.raises(InvalidRequest) as caught:
+        rerank.to_vllm(members, MODEL, PATH)
+    assert str(caught.value.param).startswith(member)
+
+
+def test_an_invalid_name_is_laid_to_its_document():
+    with pytest.raises(InvalidRequest) as caught:
+        translated(b'["a",{"\xff":"b"}]')
+    assert caught.value.param == "documents[1]"
+
+
+@pytest.mark.parametrize("document", [b"{}", b'{"%b":7}' % (b"x" * 5000)])
+def test_a_long_name_is_not_repeated_whole(document):
+    with pytest.raises(InvalidRequest) as caught:
+        translated(b"[%b]" % document, b'"rank_fields":["%b"]' % (b"x" * 5000))
+    assert len(str(caught.value)) < 150
+    assert len(str(caught.value.param)) < 120
 
 
 def test_commas_within_texts_are_not_counted():
@@ -269,6 +308,7 @@ OBJECTS = st.fixed_dictionaries(
 )
 
 
+@unhurried
 @given(st.lists(PLAIN | OBJECTS, max_size=8), st.booleans())
 def test_any_documents_come_back_as_they_were_sent(documents, shown):
     members = [b'"return_documents":%b' % msgspec.json.encode(shown)]
@@ -303,6 +343,7 @@ JSON = st.recursive(
 )
 
 
+@unhurried
 @given(JSON, JSON, JSON, JSON)
 def test_any_call_is_sent_or_refused(documents, query, fields, shown):
     call = {"documents": documents, "query": query, "rank_fields": fields,

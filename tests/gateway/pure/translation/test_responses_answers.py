@@ -12,6 +12,7 @@ from gateway.errors import UpstreamBroke
 from gateway.translation.responses import Echo, final, sealing, to_tokenize
 from tests.gateway.pure.translation.responses_client import (
     MODEL,
+    chunk,
     members,
     translated,
     usage,
@@ -160,6 +161,14 @@ def test_the_response_says_back_what_was_asked_and_what_only_aurora_knows():
     Response.model_validate(response)
 
 
+def test_a_call_without_arguments_has_none():
+    bare = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": None}}
+
+    (item,) = answered(completion({"tool_calls": [bare]}), {"tools": [FUNCTION]})["output"]
+
+    assert item["arguments"] == ""
+
+
 def test_an_answer_that_says_nothing_has_no_items():
     assert answered(completion({"content": ""}))["output"] == []
 
@@ -182,3 +191,24 @@ def test_a_response_is_read_for_keeping():
     assert (kept.id, kept.status, kept.body) == ("resp_1", "completed", body)
     assert [json.loads(item) for item in kept.output] == json.loads(body)["output"]
     assert final(b'{"error":{"message":"no"}}') is None
+
+
+@pytest.mark.parametrize("item", ["1", "null", "[]", '"a"'])
+def test_an_answer_with_an_output_item_that_is_no_object_is_no_response(item):
+    body = f'{{"id":"resp_1","status":"completed","output":[{{"type":"message"}}, {item}]}}'
+
+    assert final(body.encode()) is None
+
+
+@pytest.mark.parametrize("byte", [-1, 256, 300])
+def test_logprobs_whose_bytes_are_none_are_the_server_s_fault(byte):
+    entries = {"content": [{**ENTRY, "bytes": [byte]}]}
+    call = {"include": ["message.output_text.logprobs"]}
+    thought = completion({"content": "a", "reasoning": "b"}, logprobs=entries)
+
+    with pytest.raises(UpstreamBroke):
+        translated(call).whole(thought)
+    with pytest.raises(UpstreamBroke):
+        translated({"stream": True, **call}).stream().feed(
+            chunk({"content": "a"}, logprobs=entries)
+        )

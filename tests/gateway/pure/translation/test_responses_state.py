@@ -163,3 +163,21 @@ def test_items_that_vllm_would_misread_are_put_as_it_reads_them(item, readable):
 def test_what_was_not_sealed_here_is_not_opened(content):
     assert sealing.unsealed(content) is None
     assert sealing.unsealed(sealing.sealed("hm ü")) == "hm ü"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        b"1",
+        b'["a"]',
+        b'{"type":"message","role":"assistant","content":[{"text":"\\ud800"},{"text":"a"}]}',
+        b'{"type":"reasoning","content":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    ],
+    ids=["number", "list", "surrogate", "deep"],
+)
+def test_a_kept_item_that_nobody_can_read_goes_along_as_it_is(item):
+    given = members({"input": []})
+
+    result = expanded(given, read(given, stamp()), [item], {})
+
+    assert bytes(result["input"]) == b"[" + item + b"]"

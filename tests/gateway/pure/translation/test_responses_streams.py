@@ -9,6 +9,8 @@ import pytest
 
 from gateway.calls import read_members
 from gateway.errors import UpstreamBroke
+from gateway.refusals import MOST_MESSAGE_CHARACTERS
+from gateway.translation.chat import NO_REASON
 from gateway.translation.responses import Echo, to_chat
 from tests.gateway.pure.translation.responses_client import (
     DONE,
@@ -72,6 +74,7 @@ def test_reasoning_text_and_a_call_open_and_close_in_order(member):
         ("length", "response.incomplete", "incomplete"),
         ("content_filter", "response.incomplete", "incomplete"),
         ("abort", "response.failed", "incomplete"),
+        ("error", "response.failed", "incomplete"),
     ],
 )
 @pytest.mark.parametrize("ending", [[DONE], [USAGE, DONE], [USAGE], []])
@@ -104,6 +107,25 @@ def test_an_error_of_the_server_is_told_in_its_words_and_ends_the_stream():
         "type": None,
         "param": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "type_"),
+    [
+        ({"message": "Too long.", "code": 400}, "Too long.", "invalid_request_error"),
+        ({"message": "Busy.", "code": 503}, "Busy.", "server_error"),
+        ("Unauthorized", NO_REASON, "provider_error"),
+        ({"message": "x" * 9999}, "x" * MOST_MESSAGE_CHARACTERS, "provider_error"),
+    ],
+)
+def test_what_ended_the_stream_is_known_by_its_kind(error, told, type_):
+    stream = translated({"stream": True}).stream()
+
+    events = Events.read(stream.feed(b"data: " + json.dumps({"error": error}).encode() + b"\n\n"))
+
+    assert events.final["error"]["message"] == told
+    assert stream.error is not None
+    assert (str(stream.error), stream.error.type) == (told, type_)
 
 
 @pytest.mark.parametrize("before", [[], [FIRST], [chunk({"content": "a"})]])
@@ -153,6 +175,19 @@ def test_calls_one_after_the_other_close_one_before_the_other():
 
     assert events.names == [*BEGUN, *CALL, *CALL, "response.completed"]
     assert calls(events) == [("f", "{}"), ("g", "{}")]
+
+
+def test_calls_under_one_index_are_told_apart_by_their_ids():
+    """As some parsers write them; others repeat the id with every piece."""
+    first, second = (call_delta(0, "{", name) for name in ("f", "g"))
+    second["tool_calls"][0]["id"] = "call_other"
+    deltas = [first, call_delta(0, "}"), second, {"tool_calls": [{**second["tool_calls"][0]}]}]
+    deltas[-1]["tool_calls"][0]["function"] = {"name": "g", "arguments": "}"}
+
+    events = streamed({}, [*map(chunk, deltas), chunk({}, finish_reason="tool_calls"), DONE])
+
+    assert calls(events) == [("f", "{}"), ("g", "{}")]
+    assert [item["call_id"] for item in events.final["output"]] == ["call_0", "call_other"]
 
 
 def test_calls_that_come_mixed_keep_their_own_arguments():
@@ -228,3 +263,10 @@ def test_keep_alive_comments_begin_the_stream_and_nothing_else_does():
     assert stream.feed(b"") == b""
     assert Events.read(stream.feed(b": keep-alive\n\n")).names == BEGUN
     assert stream.feed(b": keep-alive\n\n") == b""
+
+
+def test_a_stream_without_any_byte_still_begins_before_it_fails():
+    events = streamed({}, [])
+
+    assert events.names == [*BEGUN, "response.failed"]
+    assert [event["sequence_number"] for event in events.events] == [0, 1, 2]

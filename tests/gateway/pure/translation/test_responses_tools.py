@@ -131,6 +131,7 @@ def test_a_web_search_that_may_not_reach_the_web_is_neither_told_of_nor_said_bac
         ({"tools": [{**PATCH, "format": {"type": "regex"}}]}, "tools[0].format.type"),
         ({"tools": [{**PATCH, "format": {"type": "grammar"}}]}, "tools[0].format.definition"),
         ({"tools": [{**NAMESPACE, "tools": [{"type": "web_search"}]}]}, "tools[0].tools[0].type"),
+        ({"tools": [{**NAMESPACE, "colour": "red"}]}, "tools[0].colour"),
         ({"tools": [FUNCTION], "tool_choice": "any"}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": 3}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "h"}}, "tool_choice.name"),

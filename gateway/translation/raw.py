@@ -1,4 +1,4 @@
-"""JSON that is read one level at a time, so that values which need no change keep their bytes."""
+"""JSON that is read one level at a time, so that values which need no change keep their bytes. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ Json = bytes | msgspec.Raw
 T = TypeVar("T")
 
 EMPTY_TEXT = b'""'
+LINE_BREAK = b"\\n"
+"""As it stands within a JSON string."""
 NULL = msgspec.Raw(b"null")
 """Where a member that may be missing is: `Raw | None` would take null alone."""
-MOST_QUOTED_CHARACTERS = 300
+MOST_QUOTED_CHARACTERS = 80
 _PLACE = re.compile(r"^(?P<what>.*) - at `\$(?P<place>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 
@@ -70,7 +72,7 @@ def checked_text(value: Json, where: str) -> Json:
 
 
 def joined(texts: Iterable[Json], between: bytes = b"") -> bytes:
-    """JSON strings as one. `between` is JSON text too: a line break is b"\\\\n"."""
+    """JSON strings as one. `between` is what stands within one, such as LINE_BREAK."""
     return b'"' + between.join(memoryview(text)[1:-1] for text in texts) + b'"'
 
 
