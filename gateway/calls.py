@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -14,11 +13,14 @@ from gateway.errors import InvalidJson, InvalidRequest
 
 MOST_MEMBERS = 1000
 MOST_NAMES = 200_000
-"""Of all objects in a body together. No real call has more; decoding millions stops every call."""
-DENSE_BYTES = 2**20
-_NAME = re.compile(rb'(?<!\\)"[ \t\r\n]*:')
+"""Of all objects in a body together. No real call has more; reading millions stops every call."""
+MOST_VALUES = 100_000
+"""In a call that is read in all its detail. One whose top level alone is read may have more: a
+prompt can be a million numbers."""
+STEP_BYTES = 2**16
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 MOST_SELECTOR_CHARACTERS = 512
+MOST_QUOTED_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def read_members(body: bytes) -> dict[str, msgspec.Raw]:
 
     Raises InvalidJson, which says where it went wrong, or InvalidRequest for too many members.
     """
-    _check_density(body)
+    _check_names(body)
     try:
         members = _MEMBERS.decode(body)
     except msgspec.ValidationError:
@@ -79,12 +81,70 @@ def read_members(body: bytes) -> dict[str, msgspec.Raw]:
     return members
 
 
-def _check_density(body: bytes) -> None:
-    """A large body must not consist of names alone."""
-    if len(body) < DENSE_BYTES or body.count(b":") <= MOST_NAMES:
-        return
-    if sum(1 for _ in islice(_NAME.finditer(body), MOST_NAMES + 1)) > MOST_NAMES:
+def check_values(members: Mapping[str, msgspec.Raw]) -> None:
+    """To be called before members are read in detail, which costs by the value.
+
+    Raises InvalidRequest where they hold more than MOST_VALUES: strings, numbers, lists and
+    objects, those within others too. An empty list or object counts twice. Its `param` is the
+    longest member.
+    """
+    values = [memoryview(raw) for raw in members.values()]
+    if _are_over(values, b",[{", MOST_VALUES - len(values)):
+        longest = max(members, key=lambda name: len(memoryview(members[name])))
+        raise InvalidRequest(
+            f"The body holds more than {MOST_VALUES} values.",
+            param=longest[:MOST_QUOTED_CHARACTERS],
+        )
+
+
+def _check_names(body: bytes) -> None:
+    """A body must not consist of names alone."""
+    if _are_over([memoryview(body)], b":", MOST_NAMES):
         raise InvalidRequest(f"The body holds more than {MOST_NAMES} names.")
+
+
+def _are_over(values: Sequence[memoryview], marks: bytes, most: int) -> bool:
+    """Whether more than `most` of `marks` stand outside the strings of JSON values. Most calls
+    have no more than that in their strings too, which is quicker to see."""
+    return sum(map(len, values)) > most and all(
+        _count(chain.from_iterable(map(pieces, values)), marks, most) > most
+        for pieces in (_steps, _outside_strings)
+    )
+
+
+def _count(pieces: Iterable[bytes], marks: bytes, most: int) -> int:
+    """Not to the end where there are more than `most`."""
+    found = 0
+    for piece in pieces:
+        found += sum(piece.count(mark) for mark in marks)
+        if found > most:
+            break
+    return found
+
+
+def _steps(value: memoryview) -> Iterator[bytes]:
+    """In pieces of STEP_BYTES at most, none of which ends between a backslash and what it
+    escapes."""
+    at = 0
+    while at < len(value):
+        step = bytes(value[at : at + STEP_BYTES])
+        if (len(step) - len(step.rstrip(b"\\"))) % 2:
+            step = step[:-1] or step
+        yield step
+        at += len(step)
+
+
+def _unescaped(step: bytes) -> bytes:
+    """Without backslashes and quotes that are escaped."""
+    return step.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in step else step
+
+
+def _outside_strings(value: memoryview) -> Iterator[bytes]:
+    within = 0
+    for step in _steps(value):
+        pieces = _unescaped(step).split(b'"')
+        yield b"".join(pieces[within::2])
+        within ^= (len(pieces) - 1) % 2
 
 
 def model_named(body: bytes) -> str | None:

@@ -94,6 +94,8 @@ def test_what_stands_around_the_form_is_kept():
         b"multipart/form-data; boundary=" + b"x" * 71,
         b"multipart/form-data; boundary=other",
         b"\xff;boundary",
+        TYPE + b";" * 16,
+        TYPE + b"; x=" + b"x" * 1024,
     ],
 )
 def test_what_is_no_form_by_its_content_type_is_refused(content_type):
@@ -132,7 +134,9 @@ BROKEN = {
     "header too long": form((b'name="a"\r\nX: ' + b"x" * 5000, b"x"), model()),
     "header never ended": form((b'name="a"; x="' + b"x" * 100_000, b"x"), model()),
     "too many headers": form((b'name="a"' + b"\r\nX: x" * 8, b"x"), model()),
-    "too many parts": form(*[(b'name="a"', b"")] * 1001, model()),
+    "too long a disposition": form((b'name="a"; x="' + b"x" * 1024 + b'"', b"x"), model()),
+    "too many options": form((b'name="a"' + b";" * 16, b"x"), model()),
+    "too many parts": form(*[(b'name="a"', b"")] * 101, model()),
     "boundary within a part": form((b'name="a"', b"\r\n--" + BOUNDARY + b"x"), model()),
     "blanks behind a boundary": WHOLE.replace(b"gW\r\n", b"gW \r\n"),
 }
@@ -145,10 +149,14 @@ def test_a_broken_form_is_refused(case):
 
 
 def test_as_many_parts_as_may_be_are_read():
-    assert forms.parse(form(*[(b'name="a"', b"x")] * 999, model()), TYPE).selector
+    assert forms.parse(form(*[(b'name="a"', b"x")] * 99, model()), TYPE).selector
 
 
-def steps_through(body: bytes) -> int:
+def steps_through_type(content_type: bytes) -> int:
+    return steps_through(WHOLE, content_type)
+
+
+def steps_through(body: bytes, content_type: bytes = TYPE) -> int:
     """How many lines of Python the reading of `body` takes, whether or not it is a form."""
     steps = 0
 
@@ -161,7 +169,7 @@ def steps_through(body: bytes) -> int:
     sys.settrace(count)
     try:
         with contextlib.suppress(InvalidRequest):
-            forms.parse(body, TYPE)
+            forms.parse(body, content_type)
     finally:
         sys.settrace(traced)
     return steps
@@ -178,6 +186,17 @@ DELIMITER = b"\r\n--" + BOUNDARY
 def test_no_content_is_stepped_through(filler, before):
     content = before + filler * (200_000 // len(filler))
     assert steps_through(form((b'name="a"', content), model())) < 20_000
+
+
+@pytest.mark.parametrize("options", [b";" * 3500, b"; a=b" * 700, b"; " * 1750, b"; a*1=b" * 500])
+def test_no_options_are_stepped_through(options):
+    assert steps_through(form((b'name="a"' + options, b""), model())) < 1000
+    assert steps_through_type(TYPE + options) < 100
+
+
+def test_as_many_options_as_may_be_are_read():
+    padding = b'; x="' + b"x" * 900 + b'"' + b";" * 14
+    assert forms.parse(form((b'name="a"' + padding, b""), model()), TYPE + b";" * 15).selector
 
 
 CONTENTS = st.binary(max_size=40) | st.lists(

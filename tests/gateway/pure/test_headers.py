@@ -64,6 +64,9 @@ def named_by_connection(pairs: list[tuple[bytes, bytes]]) -> set[bytes]:
 
 
 def barred(name: bytes, listed: tuple[bytes, ...], prefixes: tuple[bytes, ...]) -> bool:
+    suffixes = (b"-token", b"-secret", b"-api-key", b"-subscription-key", b"-password")
+    if name.endswith(suffixes):
+        return True
     return name in HOP_BY_HOP + CREDENTIALS + listed or name.startswith(prefixes)
 
 
