@@ -2,7 +2,7 @@
 
 A caller is known by the `owner` of its key, which is no foreign key: what it owns outlives the key.
 JSON is kept as text, exactly as it came. Rows are removed by `gateway.state.retention` alone, in
-its order, so nothing cascades. The sources in `gateway.state` are the only ones that read these.
+its order, so nothing cascades. Only `gateway.state` reads and writes them.
 """
 
 from __future__ import annotations

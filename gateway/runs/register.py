@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from uuid import UUID
@@ -18,10 +17,14 @@ from gateway.errors import (
 )
 from gateway.runs.run import Ended, Run
 from gateway.runs.taking import Taking
+from gateway.state import endings
 from gateway.state.store import Store
 from gateway.state.values import Copy
 
 MOST_RUNS = 100
+MOST_WAITING_REQUEST_BYTES = 256 * 2**20
+"""Of the calls of all runs that wait for their answer."""
+MOST_RUN_SECONDS = 6 * 3600.0
 BATCH_SECONDS = 0.25
 BEAT_SECONDS = 1.0
 """The lease is renewed this often, and so a cancel that another process was asked for is seen."""
@@ -30,6 +33,7 @@ LINGER_SECONDS = 1.0
 FINISH_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Before each further try to write an end; after the last one it is lost."""
 STOP_SECONDS = 5.0
+UNKEPT = "Aurora failed to keep this response."
 
 Work = Callable[[Send, Run], Awaitable[None]]
 """Sends the call, and hands its answer to `send` as to a client. Raises GatewayError."""
@@ -38,43 +42,72 @@ log = logging.getLogger("aurora.runs")
 
 
 class Runs:
-    """Belongs to one event loop. `most` bounds how many run at once."""
+    """Belongs to one event loop.
 
-    def __init__(self, store: Store, most: int = MOST_RUNS) -> None:
+    `most` bounds how many run at once; one owner has half of these places. Each runs for
+    `run_seconds` at most, and what it tells is written every `batch_seconds`, or sooner.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        most: int = MOST_RUNS,
+        *,
+        run_seconds: float = MOST_RUN_SECONDS,
+        batch_seconds: float = BATCH_SECONDS,
+    ) -> None:
         self._store, self._most = store, most
+        self._run_seconds, self._batch_seconds = run_seconds, batch_seconds
         self._runs: dict[tuple[UUID, str], Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._working: dict[Run, asyncio.Task[None]] = {}
-        self._starting = 0
+        self._starting: set[Run] = set()
         self._is_stopping = False
 
     def find(self, owner: UUID, id: str) -> Run | None:
         """The one of this id, if it is this process that generates it."""
         return self._runs.get((owner, id))
 
-    async def start(self, queued: Copy, work: Work) -> Run:
-        """Once its row is there, it runs on whoever leaves.
+    async def start(self, queued: Copy, work: Work, request_bytes: int = 0) -> None:
+        """Once its row is there, it runs on whoever leaves. `request_bytes` are held until the
+        answer begins.
 
         Raises TooManyInBackground, NotReady where Aurora is stopping, and what `Store.begin` raises.
         """
         if self._is_stopping:
             raise NotReady("Aurora is stopping: it begins nothing in the background.")
-        if len(self._runs) + self._starting >= self._most:
-            raise TooManyInBackground(
-                f"{self._most} responses are being generated in the background here."
-            )
-        self._starting += 1
+        run = Run(queued, request_bytes)
+        self._check_room(run)
+        self._starting.add(run)
         try:
             await self._store.begin(queued)
         finally:
-            self._starting -= 1
-        run = Run(queued)
+            self._starting.discard(run)
         self._runs[queued.owner, queued.id] = run
         self._working[run] = asyncio.create_task(self._work(run, work))
         task = asyncio.create_task(self._carry_out(run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return run
+
+    def _check_room(self, run: Run) -> None:
+        """Raises TooManyInBackground."""
+        known = [*self._runs.values(), *self._starting]
+        if len(known) >= self._most:
+            raise TooManyInBackground(
+                f"{self._most} responses are being generated in the background here."
+            )
+        share = max(1, self._most // 2)
+        if sum(each.copy.owner == run.copy.owner for each in known) >= share:
+            raise TooManyInBackground(
+                f"{share} responses of this key are being generated in the background here, "
+                "and one key may have no more."
+            )
+        waiting_bytes = sum(each.request_bytes for each in known)
+        if waiting_bytes and waiting_bytes + run.request_bytes > MOST_WAITING_REQUEST_BYTES:
+            raise TooManyInBackground(
+                f"Calls of {waiting_bytes} bytes wait in the background here for their answers, "
+                f"and with this one there would be more than {MOST_WAITING_REQUEST_BYTES}."
+            )
 
     def end(self, run: Run, why: Ended) -> None:
         """End it before its server does. Its connection closes at once."""
@@ -109,12 +142,17 @@ class Runs:
     async def _worked(self, run: Run, working: asyncio.Task[None]) -> None:
         final = asyncio.create_task(run.finality.wait())
         try:
-            await asyncio.wait({working, final}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {working, final}, timeout=self._run_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                self.end(run, Ended.TOO_LONG)
             await asyncio.wait({working}, timeout=LINGER_SECONDS)
         finally:
             final.cancel()
         working.cancel()
         await asyncio.wait({working})
+        run.request_bytes = 0
         self._conclude(run)
 
     async def _work(self, run: Run, work: Work) -> None:
@@ -131,28 +169,41 @@ class Runs:
         if run.ended in {Ended.CANCELLED, Ended.DELETED}:
             run.cancel()
         elif run.ended is Ended.STOPPED:
-            run.fail(NotReady("Aurora was stopped while it generated this response."))
+            run.fail(endings.stopped())
+        elif run.ended is Ended.TOO_LONG:
+            run.fail(
+                UpstreamBroke(
+                    f"The response was given up: it was not finished after {self._run_seconds:g} s."
+                )
+            )
         else:
             run.fail(UpstreamBroke("The server's stream ended before the response did."))
 
     async def _beat(self, run: Run) -> None:
-        """Until the run is final: write what is new a few times a second, and renew the lease.
+        """Until the run is final: write what is new, and renew the lease.
 
         Never cancelled within a batch: the database would have it, and this would not know.
         """
         clock = asyncio.get_running_loop().time
         beaten_at = clock()
         while not run.is_final:
-            try:
-                await asyncio.wait_for(run.finality.wait(), BATCH_SECONDS)
-            except TimeoutError:
-                if run.has_news or clock() - beaten_at >= BEAT_SECONDS:
-                    with contextlib.suppress(StateUnavailable):  # what stays is tried again
-                        await self._write(run)
-                    beaten_at = clock()
+            await run.until_batch(self._batch_seconds)
+            if run.has_news or clock() - beaten_at >= BEAT_SECONDS:
+                await self._beat_once(run)
+                beaten_at = clock()
 
-    async def _write(self, run: Run) -> bool:
-        """Write one batch. Whether it was the last. Raises StateUnavailable."""
+    async def _beat_once(self, run: Run) -> None:
+        try:
+            await self._write(run)
+        except StateUnavailable:  # what stays is tried again
+            await run.until_final(self._batch_seconds)
+        except Exception:  # it may not go on as if it were kept; the log has the traceback
+            log.exception("the response %s cannot be kept", run.copy.id)
+            run.give_up(GatewayError(UNKEPT))
+            self.end(run, Ended.UNKEPT)
+
+    async def _write(self, run: Run) -> None:
+        """Write one batch. Raises StateUnavailable."""
         batch, copy = run.batch(), run.copy
         is_to_stop = await self._store.beat(
             copy.owner, copy.id, body=batch.body, status=batch.status, events=batch.events
@@ -160,10 +211,19 @@ class Runs:
         run.taken(batch)
         if is_to_stop:
             self.end(run, Ended.CANCELLED)
-        return batch.is_last
 
     async def _finish(self, run: Run) -> None:
-        """Keep its end. Readers are told it after the first try at the latest."""
+        """Keep its end; where that fails for a reason of its own, keep that it failed."""
+        for _ in range(2):
+            try:
+                await self._keep_end(run)
+                return
+            except Exception:  # a response may not be left as if it ran; the log has the traceback
+                log.exception("the end of the response %s cannot be kept as it is", run.copy.id)
+                run.give_up(GatewayError(UNKEPT))
+
+    async def _keep_end(self, run: Run) -> None:
+        """Readers are told it after the first try at the latest."""
         for pause_seconds in (*FINISH_PAUSES_SECONDS, None):
             try:
                 await self._finished(run)

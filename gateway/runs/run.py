@@ -9,15 +9,19 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice
 
-from gateway.errors import GatewayError, StateUnavailable
-from gateway.runs import endings
-from gateway.state.values import Copy
+from gateway.errors import GatewayError, StateUnavailable, UpstreamBroke
+from gateway.state import endings
+from gateway.state.values import RUNNING, Copy
 from gateway.translation.responses import Final, final
 
 MOST_RUN_BYTES = 16 * 2**20
 """Of what one run has told and the database has not taken yet."""
+MOST_TOLD_BYTES = 64 * 2**20
+MOST_TOLD_EVENTS = 1_000_000
+"""Of one run, from its first event on: all of it is kept, for as long as responses are."""
 MOST_BATCH_EVENTS = 500
 MOST_BATCH_BYTES = 2**20
+ENDS = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 Numbered = tuple[int, bytes]
 """An event of the stream: its sequence number, and its server-sent bytes."""
@@ -29,6 +33,8 @@ class Ended(Enum):
     CANCELLED = "cancelled"
     DELETED = "deleted while it ran"
     STOPPED = "Aurora is stopping"
+    TOO_LONG = "it ran for too long"
+    UNKEPT = "it could not be kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +55,19 @@ class Run:
     can go on from there.
     """
 
-    def __init__(self, queued: Copy) -> None:
-        self.copy = queued
+    def __init__(self, queued: Copy, request_bytes: int = 0) -> None:
+        self.request_bytes = request_bytes
+        """Of the call that waits for its answer: none once that has begun."""
+        self._queued = self.copy = queued
         """As it stands: its body and status are those of the last event about it."""
         self.ended: Ended | None = None
         self.is_final = False
         self.is_over = False
         """Nothing is told any more."""
         self.finality = asyncio.Event()
+        self._batch_is_full = asyncio.Event()
         self._events: deque[Numbered] = deque()
-        self._held_bytes = 0
+        self._held_bytes = self._told_bytes = self._told_events = 0
         self._last = self._let_go = -1
         self._closing: Numbered | None = None
         self._body_is_new = False
@@ -69,30 +78,57 @@ class Run:
     def tell(self, number: int, event: bytes) -> None:
         """One whose number is not greater than the last has no place, and is left out.
 
-        Raises StateUnavailable where the database has taken nothing for too long.
+        Raises UpstreamBroke where the server has told more than is kept of one response, and
+        StateUnavailable where too much of it waits for the database.
         """
         if self.is_final or number <= self._last:
             return
-        self._held_bytes += len(event)
-        if self._held_bytes > MOST_RUN_BYTES:
-            raise StateUnavailable(
-                "The database takes nothing, and the response has become too long to wait for it."
+        self._check_room(len(event))
+        self._add(number, event)
+
+    def _check_room(self, size: int) -> None:
+        if self._told_bytes + size > MOST_TOLD_BYTES or self._told_events >= MOST_TOLD_EVENTS:
+            raise UpstreamBroke(
+                "The response was given up: its server told more than the "
+                f"{MOST_TOLD_BYTES} bytes or {MOST_TOLD_EVENTS} events that are kept of one."
             )
+        if self._held_bytes + size > MOST_RUN_BYTES:
+            raise StateUnavailable(
+                "The database takes nothing, or not as fast as the server tells it, and the "
+                "response has become too long to wait for it."
+            )
+
+    def _add(self, number: int, event: bytes) -> None:
         self._last = number
         self._events.append((number, event))
+        self._held_bytes += len(event)
+        self._told_bytes += len(event)
+        self._told_events += 1
+        self._note_fullness()
         self._wake()
 
     def stands(self, body: bytes) -> None:
-        """The response object as an event has it."""
+        """The response object as an event has it. Only its end makes it final."""
         now = final(body)
-        if now is not None and not self.is_final:
-            self.copy = replace(self.copy, body=body, status=now.status)
-            self._body_is_new = True
+        if now is None or self.is_final:
+            return
+        status = now.status
+        if status not in RUNNING:
+            status = self.copy.status
+            body = endings.changed(body, status=status)
+        self.copy = replace(self.copy, body=body, status=status)
+        self._body_is_new = True
 
     def end(self, body: bytes, event: bytes | None = None, number: int | None = None) -> None:
-        """The response object as it will stay, and the event that says so, if one does."""
+        """The response object as it will stay, and the event that says so, if one does.
+
+        One that says no status of an end is a failure.
+        """
         now = final(body)
         if self.is_final or now is None:
+            return
+        if now.status not in ENDS:
+            self.fail(UpstreamBroke("The server ended the response without saying how it stands."))
             return
         self._conclude(now)
         if event is not None:
@@ -102,11 +138,19 @@ class Run:
     def fail(self, error: GatewayError) -> None:
         if self.is_final:
             return
-        if self._last < 0:
-            created = endings.event(endings.CREATED, 0, self.copy.body)
-            self.tell(0, created)
         body = endings.failed(self.copy.body, error)
-        self.end(body, endings.event(endings.FAILED, self._last + 1, body))
+        *begun, (_, last) = endings.failing(self.copy.body, body, self._last)
+        for number, event in begun:  # however full this is: a failure must be told
+            self._add(number, event)
+        self.end(body, last)
+
+    def give_up(self, error: GatewayError) -> None:
+        """Fail even what has ended. What the database has not taken is let go: it may be what
+        cannot be kept."""
+        self._events.clear()
+        self._held_bytes, self._let_go, self._closing = 0, self._last, None
+        self.copy, self.is_final = self._queued, False
+        self.fail(error)
 
     def cancel(self) -> None:
         self.end(endings.cancelled(self.copy.body))
@@ -115,6 +159,7 @@ class Run:
         self.is_final = True
         self.copy = replace(self.copy, body=now.body, status=now.status, output=now.output)
         self.finality.set()
+        self._batch_is_full.set()  # nothing more comes to fill it
 
     # What the database takes.
 
@@ -138,6 +183,24 @@ class Run:
             self._held_bytes -= len(event)
         if batch.body is self.copy.body:
             self._body_is_new = False
+        self._note_fullness()
+
+    def _note_fullness(self) -> None:
+        is_full = len(self._events) >= MOST_BATCH_EVENTS or self._held_bytes >= MOST_BATCH_BYTES
+        if is_full or self.is_final:
+            self._batch_is_full.set()
+        else:
+            self._batch_is_full.clear()
+
+    async def until_batch(self, seconds: float) -> None:
+        """Until there is a whole batch to take, or nothing more comes; or for so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._batch_is_full.wait(), seconds)
+
+    async def until_final(self, seconds: float) -> None:
+        """Until it is final; or for so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.finality.wait(), seconds)
 
     @property
     def has_news(self) -> bool:

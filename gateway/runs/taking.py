@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from typing import Annotated
+
 import msgspec
 
 from gateway import headers, refusals, sse
 from gateway.client import Message
 from gateway.errors import UpstreamBroke
-from gateway.runs import endings
 from gateway.runs.run import MOST_RUN_BYTES, Run
+from gateway.state import endings
 from gateway.translation.responses import final
 
 NO_RESPONSE = msgspec.Raw(b"")
+MOST_NUMBER = 2**63 - 2
+"""The database has one number more: that of the end, if need be."""
+_NAME = re.compile(rb"[^\x00-\x1f\x7f]{1,200}")
+"""What a line of a stream can hold."""
 
 
 class _Event(msgspec.Struct):
     type: str
-    sequence_number: int
+    sequence_number: Annotated[int, msgspec.Meta(ge=0, le=MOST_NUMBER)]
     response: msgspec.Raw = NO_RESPONSE
 
 
@@ -54,6 +61,7 @@ class Taking:
             self._take_whole(piece, ends=not message.get("more_body", False))
 
     def _begin(self, message: Message) -> None:
+        self._run.request_bytes = 0
         self._status = message["status"]
         content_type = headers.first(message["headers"], b"content-type") or b""
         if sse.is_stream(content_type):
@@ -72,9 +80,12 @@ class Taking:
             said = _EVENTS.decode(event.data)
         except _UNREADABLE:
             return  # [DONE], or another server's addition
+        name = event.name or said.type.encode()
+        if not _NAME.fullmatch(name):
+            return
         if said.type == "error":  # what ends a stream without its response; `Run.fail` words it
             return
-        told = sse.event(event.data, event.name or said.type.encode())
+        told = sse.event(event.data.replace(b"\n", b" "), name)  # JSON has them between tokens only
         response = bytes(said.response)
         if said.type in endings.FINAL:
             self._run.end(response, told, said.sequence_number)
@@ -92,12 +103,11 @@ class Taking:
         body = bytes(self._whole)
         if self._status >= 400:
             raise refusals.Reworded(self._status, _words(body, self._status))
-        if final(body) is None:
+        said = final(body)
+        if said is None:
             raise UpstreamBroke("The server's answer is no response.")
         self._run.tell(0, endings.event(endings.CREATED, 0, self._run.copy.body))
-        status = final(body)
-        kind = f"response.{status.status}" if status is not None else endings.FAILED
-        self._run.end(body, endings.event(kind, 1, body), 1)
+        self._run.end(body, endings.event(f"response.{said.status}", 1, body), 1)
 
 
 def _words(body: bytes, status: int) -> str:

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-import msgspec
 from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Length, Now
 
-from gateway import sse
 from gateway.errors import InvalidRequest
 from gateway.models import LIVE, StoredEvent, StoredResponse
-from gateway.state import responses
+from gateway.state import endings, responses
 from gateway.state.pages import fitting
 from gateway.state.rows import ROWS_AT_ONCE, as_text
 from gateway.state.values import RUNNING, Copy, Kept
@@ -26,10 +24,6 @@ from gateway.state.values import RUNNING, Copy, Kept
 ENDED_AT_ONCE = 100
 MOST_EVENTS = 1000
 MOST_EVENTS_BYTES = 2**20
-STOPPED = {
-    "code": "server_error",
-    "message": "Aurora was stopped while it generated this response.",
-}
 
 Events = Sequence[tuple[int, bytes]]
 
@@ -119,29 +113,22 @@ def _end(pk: int, *, is_cancelled: bool) -> bool:
     with transaction.atomic():
         over = StoredResponse.objects.filter(LIVE, pk=pk, lease_until__lt=Now())
         for row in over.select_for_update():
-            status = "cancelled" if is_cancelled else "failed"
-            body = _ended(row.body, status, None if is_cancelled else STOPPED)
-            _these(row).update(status=status, body=body.decode(), lease_until=None)
-            if not is_cancelled:
-                _add_failed_event(row, body)
+            _finish_left(row, is_cancelled=is_cancelled)
             return True
     return False
 
 
-def _ended(body: str, status: str, error: object) -> bytes:
-    members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    members["status"] = msgspec.Raw(msgspec.json.encode(status))
-    if error is not None:
-        members["error"] = msgspec.Raw(msgspec.json.encode(error))
-    return msgspec.json.encode(members)
-
-
-def _add_failed_event(row: StoredResponse, body: bytes) -> None:
-    last = row.events.aggregate(last=Max("sequence_number"))["last"]
-    number = 0 if last is None else last + 1
-    data = {"type": "response.failed", "sequence_number": number, "response": msgspec.Raw(body)}
-    event = sse.event(msgspec.json.encode(data), b"response.failed")
-    _add_events(row, [(number, event)])
+def _finish_left(row: StoredResponse, *, is_cancelled: bool) -> None:
+    """Its end, and the events that tell a failure; the stream of what is cancelled just ends."""
+    held = row.body.encode()
+    if is_cancelled:
+        status, body, told = "cancelled", endings.cancelled(held), []
+    else:
+        status, body = "failed", endings.failed(held, endings.stopped())
+        last = row.events.aggregate(last=Max("sequence_number"))["last"]
+        told = endings.failing(held, body, -1 if last is None else last)
+    _these(row).update(status=status, body=body.decode(), lease_until=None)
+    _add_events(row, told)
 
 
 def events(owner: UUID, id: str, after: int, most: int) -> tuple[list[tuple[int, bytes]], bool]:

@@ -15,7 +15,8 @@ from django.db import Error as DatabaseFailure
 
 from gateway.errors import GatewayError, StateUnavailable
 from gateway.state.lane import named
-from gateway.state.values import Copy, StateLimits, is_id, item_id
+from gateway.state.values import MOST_CONTEXT_ITEMS, Copy, StateLimits, is_id
+from gateway.state.waiting_items import WaitingItems
 
 TELL_SECONDS = 10.0
 
@@ -61,6 +62,7 @@ class Backlog:
     ) -> None:
         self._limits, self._write, self._delete = limits, write, delete
         self._entries: dict[tuple[UUID, str], Entry] = {}
+        self._items = WaitingItems()
         self._held_bytes = 0
         self._filled = asyncio.Event()
         self.losses = Losses()
@@ -72,12 +74,15 @@ class Backlog:
             self.losses.add(reason)
             return
         self._entries[copy.owner, copy.id] = Entry(copy)
+        self._items.add(copy)
         self._held_bytes += copy.size_bytes
         self._filled.set()
 
     def _refusal(self, copy: Copy) -> str:
         if not is_id(copy.id):
             return "its id is none that could be kept"
+        if copy.count > MOST_CONTEXT_ITEMS:
+            return f"it has {copy.count} items, and could not be continued"
         if (copy.owner, copy.id) in self._entries:
             return "one with its id waits already"
         if len(self._entries) >= self._limits.queued_copies:
@@ -96,10 +101,12 @@ class Backlog:
 
     def item(self, owner: UUID, id: str) -> bytes | None:
         """The newest item with this id."""
-        mine = (e.copy for e in self._newest_first() if e.copy.owner == owner and not e.is_deleted)
-        items = (item for copy in mine for item in (*copy.output, *copy.items))
-        sought = id.encode()  # looked for as bytes first: to decode all that waits takes too long
-        return next((item for item in items if sought in item and item_id(item) == id), None)
+        return self._items.newest(owner, id)
+
+    def mark_deleted(self, entry: Entry) -> None:
+        """Its items are found no more."""
+        entry.is_deleted = True
+        self._items.remove(entry.copy)
 
     def _newest_first(self) -> Iterator[Entry]:
         return reversed(self._entries.values())
@@ -118,6 +125,7 @@ class Backlog:
 
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.copy.owner, entry.copy.id]
+        self._items.remove(entry.copy)
         self._held_bytes -= entry.copy.size_bytes
         if not self._entries:
             self._filled.clear()

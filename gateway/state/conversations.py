@@ -13,16 +13,16 @@ from django.db.models.functions import Now
 from gateway.errors import InvalidRequest, UnknownConversation, UnknownItem
 from gateway.models import LIVE, StoredConversation, StoredItem
 from gateway.state.pages import check_context
-from gateway.state.rows import ROWS_AT_ONCE, as_text, item_rows
-from gateway.state.values import Conversation, is_id, item_id
+from gateway.state.rows import as_text, batches, insert_items
+from gateway.state.values import Conversation, is_id, item_id, quoted
 
 
 def unknown(id: str) -> UnknownConversation:
-    return UnknownConversation(f"There is no conversation with the id {id!r}.")
+    return UnknownConversation(f"There is no conversation with the id {quoted(id)}.")
 
 
 def unknown_item(id: str) -> UnknownItem:
-    return UnknownItem(f"There is no item with the id {id!r} in this conversation.")
+    return UnknownItem(f"There is no item with the id {quoted(id)} in this conversation.")
 
 
 def live(owner: UUID, id: str) -> QuerySet[StoredConversation]:
@@ -106,7 +106,8 @@ def _check_ids(row: StoredConversation, items: Sequence[bytes]) -> None:
         id = item_id(item)
         if held.setdefault(id, item) != item and id:
             raise InvalidRequest(
-                f"Another item of this conversation has the id {id!r}.", param=f"items[{place}].id"
+                f"Another item of this conversation has the id {quoted(id)}.",
+                param=f"items[{place}].id",
             )
 
 
@@ -117,8 +118,7 @@ def _append(row: StoredConversation, items: Sequence[bytes]) -> None:
         id = item_id(item)
         if not id or known.setdefault(id, item) is item:
             new.append(item)
-    rows = item_rows(new, row.owner, start=row.next_position, conversation=row)
-    StoredItem.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
+    insert_items(new, row.owner, start=row.next_position, conversation=row)
     StoredConversation.objects.filter(pk=row.pk).update(
         next_position=F("next_position") + len(new), used=Now()
     )
@@ -126,9 +126,9 @@ def _append(row: StoredConversation, items: Sequence[bytes]) -> None:
 
 def _held(row: StoredConversation, items: Sequence[bytes]) -> dict[str, bytes]:
     """The items that it has already, of those with the ids of `items`."""
-    ids = {item_id(item) for item in items} - {""}
-    found = row.items.filter(item_id__in=ids).values_list("item_id", "body")
-    return {id: body.encode() for id, body in found}
+    held = row.items.values_list("item_id", "body")
+    found = (held.filter(item_id__in=ids) for ids in batches({*map(item_id, items)} - {""}))
+    return {id: body.encode() for rows in found for id, body in rows}
 
 
 def items_of(owner: UUID, id: str) -> QuerySet[StoredItem]:

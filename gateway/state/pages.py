@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import Literal
 
 from django.db.models import Count, QuerySet, Sum
 
 from gateway.errors import InvalidRequest
 from gateway.models import StoredItem
-from gateway.state.values import Page, is_id
+from gateway.state.values import MOST_CONTEXT_ITEMS, Order, Page, is_id, quoted
 
 MOST_CONTEXT_LINKS = 5000
-MOST_CONTEXT_ITEMS = 10_000
 MOST_CONTEXT_BYTES = 32 * 2**20
 MOST_PAGE_ITEMS = 100
 MOST_PAGE_BYTES = 32 * 2**20
-
-Order = Literal["asc", "desc"]
 
 
 def check_context(*items: QuerySet[StoredItem], param: str) -> None:
@@ -74,4 +70,4 @@ def _position(items: QuerySet[StoredItem], id: str, param: str) -> int:
     positions = items.filter(item_id=id).order_by("position").values_list("position", flat=True)
     for position in positions[:1] if is_id(id) else ():
         return position
-    raise InvalidRequest(f"There is no item with the id {id!r} here.", param=param)
+    raise InvalidRequest(f"There is no item with the id {quoted(id)} here.", param=param)

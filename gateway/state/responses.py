@@ -8,15 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Now
 
 from gateway.errors import InvalidRequest, UnknownConversation, UnknownResponse
 from gateway.models import LIVE, StoredItem, StoredResponse
 from gateway.state import conversations
 from gateway.state.pages import MOST_CONTEXT_LINKS, check_context
-from gateway.state.rows import ROWS_AT_ONCE, as_text, item_rows
-from gateway.state.values import RUNNING, Copy, Kept, is_id
+from gateway.state.rows import as_text, batches, insert_items
+from gateway.state.values import RUNNING, Copy, Kept, is_id, quoted
 
 DELETED_STAYS = timedelta(hours=1)
 """A call that was continuing it when it was deleted can still be linked to it for so long."""
@@ -33,7 +33,7 @@ _CHAIN = """
 
 
 def unknown(id: str) -> UnknownResponse:
-    return UnknownResponse(f"There is no response with the id {id!r}.")
+    return UnknownResponse(f"There is no response with the id {quoted(id)}.")
 
 
 def live(owner: UUID, id: str) -> QuerySet[StoredResponse]:
@@ -42,14 +42,10 @@ def live(owner: UUID, id: str) -> QuerySet[StoredResponse]:
     return found if is_id(id) else found.none()
 
 
-def kept(row: StoredResponse) -> Kept:
-    return Kept(row.response_id, row.body.encode(), row.status, row.background)
-
-
 def read(owner: UUID, id: str) -> Kept:
     """Raises UnknownResponse."""
     for row in live(owner, id):
-        return kept(row)
+        return Kept(row.response_id, row.body.encode(), row.status, row.background)
     raise unknown(id)
 
 
@@ -69,7 +65,7 @@ def write(copy: Copy, is_deleted: bool) -> None:
 def is_there(copy: Copy) -> bool:
     for row in live(copy.owner, copy.id):
         if row.body.encode() != copy.body:
-            raise InvalidRequest(f"A response with the id {copy.id!r} is kept already.")
+            raise InvalidRequest(f"A response with the id {quoted(copy.id)} is kept already.")
         return True
     return False
 
@@ -87,15 +83,14 @@ def insert(copy: Copy, **fields: Any) -> StoredResponse:
         background=copy.background,
         **fields,
     )
-    rows = item_rows(copy.items, copy.owner, response=row)
-    StoredItem.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
+    insert_items(copy.items, copy.owner, response=row)
     return row
 
 
 def complete(row: StoredResponse, copy: Copy) -> None:
     """Add its output to `row`, and all its items to its conversation, if that is still there."""
-    rows = item_rows(copy.output, copy.owner, start=len(copy.items), response=row, is_output=True)
-    StoredItem.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
+    start = len(copy.items)
+    insert_items(copy.output, copy.owner, start=start, response=row, is_output=True)
     conversations.follow(copy.owner, copy.conversation, (*copy.items, *copy.output))
 
 
@@ -135,7 +130,7 @@ def context(owner: UUID, id: str) -> list[bytes]:
         raise unknown(id)
     if end.status in RUNNING:
         raise InvalidRequest(
-            f"The response {id!r} is not finished yet.", param="previous_response_id"
+            f"The response {quoted(id)} is not finished yet.", param="previous_response_id"
         )
     found = _chain_items(owner, end.pk)
     if not live(owner, id).filter(pk=end.pk).exists():
@@ -187,11 +182,13 @@ def _began_with(owner: UUID, first: int) -> QuerySet[StoredItem]:
 def items(owner: UUID, ids: Sequence[str]) -> dict[str, bytes]:
     """The newest item with each of these ids. Those that are not there are absent."""
     visible = Q(response__removable=None, conversation__removable=None)
-    found = StoredItem.objects.filter(visible, owner=owner, item_id__in=ids)
-    newest = dict(found.order_by("pk").values_list("item_id", "pk"))
-    chosen = StoredItem.objects.filter(pk__in=newest.values())
-    check_context(chosen, param="input")
-    return {id: body.encode() for id, body in chosen.values_list("item_id", "body")}
+    mine = StoredItem.objects.filter(visible, owner=owner)
+    newest = mine.values("item_id").annotate(newest=Max("pk")).values_list("newest", flat=True)
+    pks = [pk for some in batches(ids) for pk in newest.filter(item_id__in=some)]
+    chosen = [StoredItem.objects.filter(pk__in=some) for some in batches(pks)]
+    check_context(*chosen, param="input")
+    pairs = (pair for found in chosen for pair in found.values_list("item_id", "body"))
+    return {id: body.encode() for id, body in pairs}
 
 
 def input_of(owner: UUID, id: str) -> QuerySet[StoredItem]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 from uuid import UUID
 
 from gateway.errors import InvalidRequest
@@ -11,6 +12,16 @@ from gateway.models import StoredItem
 from gateway.state.values import item_id
 
 ROWS_AT_ONCE = 500
+"""Also how many ids are asked for at once: SQLite takes only so many variables in a statement."""
+
+T = TypeVar("T")
+
+
+def batches(values: Iterable[T]) -> Iterator[list[T]]:
+    """In their order, `ROWS_AT_ONCE` at a time."""
+    left = iter(values)
+    while batch := list(islice(left, ROWS_AT_ONCE)):
+        yield batch
 
 
 def as_text(body: bytes) -> str:
@@ -24,18 +35,19 @@ def as_text(body: bytes) -> str:
     return text
 
 
-def item_rows(
-    items: Sequence[bytes], owner: UUID, *, start: int = 0, **fields: Any
-) -> list[StoredItem]:
-    """Unsaved rows at the positions from `start` on."""
-    return [
-        StoredItem(
-            owner=owner,
-            item_id=item_id(item),
-            position=position,
-            size_bytes=len(item),
-            body=as_text(item),
-            **fields,
-        )
-        for position, item in enumerate(items, start)
-    ]
+def insert_items(items: Sequence[bytes], owner: UUID, *, start: int = 0, **fields: Any) -> None:
+    """Rows for these, at the positions from `start` on."""
+    for batch in batches(enumerate(items, start)):
+        rows = [_row(item, position, owner, fields) for position, item in batch]
+        StoredItem.objects.bulk_create(rows)
+
+
+def _row(item: bytes, position: int, owner: UUID, fields: dict[str, Any]) -> StoredItem:
+    return StoredItem(
+        owner=owner,
+        item_id=item_id(item),
+        position=position,
+        size_bytes=len(item),
+        body=as_text(item),
+        **fields,
+    )

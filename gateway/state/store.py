@@ -1,7 +1,7 @@
 """The async face of what callers own: responses and their items, background events, conversations.
 
 Everything is looked up by its owner and its id; what another owner has is unknown. Database work
-is done on the threads of two lanes, so readings do not wait behind slow writings.
+is done on the threads of three lanes: readings do not wait behind slow writings, nor do leases.
 """
 
 from __future__ import annotations
@@ -17,12 +17,21 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from gateway.errors import NotStored, StateUnavailable, UnknownResponse
+from gateway.errors import InvalidRequest, NotStored, StateUnavailable, UnknownResponse
 from gateway.state import background, conversations, responses, retention
 from gateway.state.backlog import Backlog, Entry, until_gone
 from gateway.state.lane import Lane
-from gateway.state.pages import Order, check_totals, page
-from gateway.state.values import Conversation, Copy, Kept, Page, StateLimits, is_id, with_id
+from gateway.state.pages import check_totals, page
+from gateway.state.values import (
+    MOST_CONTEXT_ITEMS,
+    Conversation,
+    Copy,
+    Kept,
+    Order,
+    Page,
+    StateLimits,
+    is_id,
+)
 
 ROUND_SECONDS = 60.0
 BATCHES_A_ROUND = 100
@@ -33,6 +42,7 @@ LOOKS = 3
 LOOK_AGAIN_SECONDS = 0.15
 """Another process may be writing what is looked for this moment."""
 READERS = 3
+MOST_REFERENCES = 1000
 
 T = TypeVar("T")
 Events = Sequence[tuple[int, bytes]]
@@ -54,6 +64,7 @@ class Store:
         waiting, seconds = limits.waiting_jobs, limits.state_seconds
         self._reader = Lane("aurora-state-read", threads=READERS, waiting=waiting, seconds=seconds)
         self._writer = Lane("aurora-state-write", threads=1, waiting=waiting, seconds=seconds)
+        self._leases = Lane("aurora-state-lease", threads=1, waiting=waiting, seconds=seconds)
         self._backlog = Backlog(
             limits,
             partial(self._writer.run_to_the_end, responses.write),
@@ -90,7 +101,7 @@ class Store:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._backlog.give_up("Aurora was stopped before they were written")
         left = seconds if is_empty else 0.0
-        return all([await lane.stop(left) for lane in (self._reader, self._writer)])
+        return all([await lane.stop(left) for lane in (self._reader, self._writer, self._leases)])
 
     def keep(self, copy: Copy) -> None:
         """Have `copy` written soon. Returns at once; what cannot be kept is counted in `lost`.
@@ -100,6 +111,10 @@ class Store:
         if self.keeps:
             self.start()
             self._backlog.add(copy)
+
+    def miss(self, reason: str) -> None:
+        """Count a response of which not even a copy could be made."""
+        self._backlog.losses.add(reason)
 
     async def response(self, owner: UUID, id: str) -> Kept:
         entry = self._backlog.find(owner, id)
@@ -132,8 +147,16 @@ class Store:
         return found
 
     async def items(self, owner: UUID, ids: Sequence[str]) -> dict[str, bytes]:
-        """The newest item with each of these ids, of responses and conversations. Unknown ids are absent."""
+        """The newest item with each of these ids, of responses and conversations.
+
+        Unknown ids are absent. Raises InvalidRequest for more than MOST_REFERENCES ids, and where
+        the items are too large together.
+        """
         sought = {id for id in ids if is_id(id)} if self.keeps else set()
+        if len(sought) > MOST_REFERENCES:
+            raise InvalidRequest(
+                f"`input` may refer to {MOST_REFERENCES} items at most.", param="input"
+            )
         waiting = {id: self._backlog.item(owner, id) for id in sought}
         found = {id: item for id, item in waiting.items() if item is not None}
         others = sorted(sought - set(found))
@@ -165,19 +188,26 @@ class Store:
             await self._of_response(self._writer, responses.delete, owner, id)
         else:
             _check_undeleted(entry)
-            entry.is_deleted = True
+            self._backlog.mark_deleted(entry)
 
     async def begin(self, copy: Copy) -> None:
         """A row for what is about to be generated, with a status of RUNNING, leased to this process.
 
-        Raises NotStored; InvalidRequest where there is one with its id.
+        Raises NotStored; InvalidRequest where there is one with its id, or it has too many items.
         """
         if not self.keeps:
-            raise NotStored("Aurora keeps no responses: `background` cannot be used.")
+            raise NotStored(
+                "Aurora keeps no responses: `background` cannot be used.", param="background"
+            )
+        if copy.count > MOST_CONTEXT_ITEMS:
+            raise InvalidRequest(
+                f"`input` may hold {MOST_CONTEXT_ITEMS} items at most in the background.",
+                param="input",
+            )
         self.start()
         if copy.previous is not None:
             await self._settled(copy.owner, copy.previous)
-        await self._writer.run(background.begin, copy, self._lease)
+        await self._leases.run(background.begin, copy, self._lease)
 
     async def beat(
         self,
@@ -194,7 +224,7 @@ class Store:
         raises StateUnavailable, the same may be sent again: an event that is there stays.
         """
         work = partial(background.beat, body=body, status=status)
-        return await self._writer.run(work, owner, id, events, self._lease)
+        return await self._leases.run(work, owner, id, events, self._lease)
 
     async def finish(self, copy: Copy, events: Events = ()) -> None:
         """Its end: nothing changes it any more. May be sent again after StateUnavailable.
@@ -202,7 +232,7 @@ class Store:
         One that was given up meanwhile stays so, which is counted in `lost`; one that was deleted
         stays deleted.
         """
-        if not await self._writer.run(background.finish, copy, events):
+        if not await self._leases.run(background.finish, copy, events):
             self._backlog.losses.add("it was given up before it was finished")
 
     async def ask_to_cancel(self, owner: UUID, id: str) -> Kept:
@@ -212,7 +242,7 @@ class Store:
         InvalidRequest for one that was not made in the background.
         """
         await self._settled(owner, id)
-        return await self._of_response(self._writer, background.ask_to_cancel, owner, id)
+        return await self._of_response(self._leases, background.ask_to_cancel, owner, id)
 
     async def events(
         self, owner: UUID, id: str, after: int, most: int
@@ -226,12 +256,11 @@ class Store:
     async def create_conversation(
         self, owner: UUID, metadata: Mapping[str, str], items: Sequence[bytes] = ()
     ) -> Conversation:
-        """Raises NotStored; InvalidRequest where two of `items` share an id."""
+        """Raises NotStored; InvalidRequest where two of `items`, which differ, share an id."""
         if not self.keeps:
             raise NotStored("Aurora keeps no responses: conversations cannot be used.")
         id = f"conv_{uuid.uuid4().hex}"
-        first = [with_id(item) for item in items]
-        return await self._writer.run(conversations.create, owner, id, metadata, first)
+        return await self._writer.run(conversations.create, owner, id, metadata, items)
 
     async def conversation(self, owner: UUID, id: str) -> Conversation:
         return await self._of_conversation(self._reader, conversations.read, owner, id)
@@ -255,11 +284,9 @@ class Store:
 
         return await self._of_conversation(self._reader, read, owner, id)
 
-    async def add_items(self, owner: UUID, id: str, items: Sequence[bytes]) -> list[bytes]:
-        """`items`, those without an id with one. InvalidRequest: one has the id of another item."""
-        added = [with_id(item) for item in items]
-        await self._of_conversation(self._writer, conversations.add, owner, id, added)
-        return added
+    async def add_items(self, owner: UUID, id: str, items: Sequence[bytes]) -> None:
+        """Raises InvalidRequest where one has the id of another item; what is there already stays."""
+        await self._of_conversation(self._writer, conversations.add, owner, id, items)
 
     async def item(self, owner: UUID, id: str, item_id: str) -> bytes:
         """Raises UnknownItem."""

@@ -5,14 +5,20 @@ JSON is bytes here, exactly as it came or as it is to be answered.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
+Order = Literal["asc", "desc"]
 MOST_ID_CHARACTERS = 512
+MOST_CONTEXT_ITEMS = 10_000
+"""What can be continued holds no more. So no copy does: it is of no use, and long in the writing."""
+MOST_QUOTED_CHARACTERS = 200
+ITEM_BYTES = 400
+"""About what an item takes in memory beside its bytes, while it waits and can be found."""
 RUNNING = ("queued", "in_progress")
 """The statuses of a response that is not final yet; every other one is."""
 
@@ -38,7 +44,13 @@ class Copy:
     @property
     def size_bytes(self) -> int:
         """About what it takes in memory."""
-        return len(self.body) + sum(map(len, self.items)) + sum(map(len, self.output))
+        of_items = sum(map(len, self.items)) + sum(map(len, self.output))
+        return len(self.body) + of_items + ITEM_BYTES * self.count
+
+    @property
+    def count(self) -> int:
+        """How many items it has, input and output."""
+        return len(self.items) + len(self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +104,14 @@ class _Identified(msgspec.Struct):
 _IDENTIFIED = msgspec.json.Decoder(_Identified)
 
 
-_PREFIXES = {None: "msg", "message": "msg", "function_call": "fc", "reasoning": "rs"}
-
-
-def with_id(item: bytes) -> bytes:
-    """`item`, with an `id` made for it where it has none that it could be found by."""
-    try:
-        kind = _IDENTIFIED.decode(item).type
-        members = msgspec.json.decode(item, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
-        return item
-    if item_id(item) or kind == "item_reference":
-        return item
-    made = f"{_PREFIXES.get(kind, 'item')}_{uuid.uuid4().hex}"
-    rest = {name: value for name, value in members.items() if name != "id"}
-    return msgspec.json.encode({"id": made, **rest})
-
-
 def is_id(text: str) -> bool:
     """Whether something can be kept by this id."""
     return 0 < len(text) <= MOST_ID_CHARACTERS and text.isprintable()
+
+
+def quoted(id: str) -> str:
+    """As messages repeat what a caller sent as an id: its beginning, if it is long."""
+    return repr(id[:MOST_QUOTED_CHARACTERS])
 
 
 def item_id(item: bytes) -> str:

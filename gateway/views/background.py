@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from gateway.relay import STREAM_HEADERS
 from gateway.runs import KEEP_ALIVE, Run, Work, told_after
 from gateway.state.values import Copy
 from gateway.translation.responses.frame import Frame
-from gateway.views.exchange import Exchange, deliver_any_way, routed
+from gateway.views.exchange import Asked, Exchange, deliver_asked, routed
 
 if TYPE_CHECKING:
     from gateway.views.responses import Creation
@@ -27,8 +27,16 @@ BENEATH = " (background)"
 """Ends the path in the log line of a run, which has one beside that of the client's call."""
 
 
-async def create(exchange: Exchange, creation: Creation) -> None:
-    """Answer with the queued response, or the stream of what becomes of it; it runs on either way.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A response that runs now: as it is queued, and how its client is answered."""
+
+    queued: Copy
+    is_streamed: bool
+
+
+async def begin(exchange: Exchange, creation: Creation) -> Begun:
+    """From now on it runs, whether its client stays or not.
 
     Raises what can be known before it runs: a call that cannot be routed or put, NotStored,
     TooManyInBackground.
@@ -38,45 +46,56 @@ async def create(exchange: Exchange, creation: Creation) -> None:
     way = routed(exchange, creation.call.selector)
     creation.put(way)
     queued = _queued(creation, way.target.model)
-    await exchange.runs.start(queued, _work(exchange, creation))
-    if creation.ask.stream:
-        await tell(exchange, creation.owner, id, -1)
+    asked, size = Asked(creation.call, creation.put), _size_bytes(creation)
+    await exchange.runs.start(queued, _work(exchange, asked), size)
+    return Begun(queued, creation.ask.stream)
+
+
+async def answer(exchange: Exchange, begun: Begun) -> None:
+    """The queued response, or the stream of what becomes of it."""
+    queued = begun.queued
+    if begun.is_streamed:
+        await tell(exchange, queued.owner, queued.id, -1)
     else:
         await exchange.client.answer_json(200, queued.body)
+
+
+def _size_bytes(creation: Creation) -> int:
+    return sum(memoryview(raw).nbytes for raw in creation.members.values())
 
 
 def _queued(creation: Creation, model: str) -> Copy:
     frame = Frame.of(creation.members, model, creation.stamp, creation.echo)
     return Copy(
-        creation.owner,
+        creation.origin.owner,
         frame.id,
         bytes(frame.response("queued", [])),
         "queued",
-        creation.items,
-        previous=creation.ask.previous_response_id,
-        conversation=creation.ask.conversation,
+        creation.origin.items,
+        previous=creation.origin.previous,
+        conversation=creation.origin.conversation,
         background=True,
     )
 
 
-def _work(exchange: Exchange, creation: Creation) -> Work:
+def _work(exchange: Exchange, asked: Asked) -> Work:
     """The call as one whose client is a run, with a log line of its own."""
-    asked = exchange.record
-    request, path = exchange.client.request, asked.path + BENEATH
+    request, of_the_call = exchange.client.request, exchange.record
+    path = of_the_call.path + BENEATH
 
     async def work(send: Send, run: Run) -> None:
-        record = Record(request.method, request.id, path, asked.key)
+        record = Record(request.method, request.id, path, of_the_call.key)
         client = Client(request, _nothing_more, send, Limits(0, 0))
         beneath = replace(exchange, client=client, record=record)
         try:
-            await deliver_any_way(beneath, creation.call, creation.put)
+            await deliver_asked(beneath, asked)
         except GatewayError as error:
             record.reason = error.reason
             raise
         except asyncio.CancelledError:
             record.reason = run.ended.value if run.ended else ""
             raise
-        except Exception:
+        except Exception:  # the log line must not say that all went well; `Runs` tells the rest
             record.reason = "internal error"
             raise
         finally:
@@ -93,7 +112,7 @@ def _nothing_more() -> Awaitable[Message]:
 
 
 async def tell(exchange: Exchange, owner: UUID, id: str, after: int) -> None:
-    """The stream of a background response from event `after` on, to its end.
+    """The stream of a background response after event `after` (-1: from the first), to its end.
 
     Raises StateUnavailable, once the client has been told of it by an event.
     """

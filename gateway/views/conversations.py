@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 
 from gateway import calls, headers, paging
+from gateway.client import Watched
 from gateway.errors import InvalidRequest, UnknownItem
-from gateway.state.values import Conversation, Page
+from gateway.state.values import Conversation, Page, quoted
 from gateway.translation import Stamp
 from gateway.translation.responses import adding, options, reading
 from gateway.views.exchange import Exchange, Members, authenticated
@@ -33,13 +34,16 @@ INCLUDABLE = frozenset(
 async def create(exchange: Exchange) -> None:
     owner = _owner(exchange)
     members = await _members(exchange, "metadata", "items")
-    metadata, items = _metadata(members), await _items(exchange, owner, members)
-    await _answer(exchange, await exchange.store.create_conversation(owner, metadata, items))
+    metadata = _metadata(members)
+    with Watched(exchange.client):
+        items = await _items(exchange, owner, members)
+        await _answer(exchange, await exchange.store.create_conversation(owner, metadata, items))
 
 
 async def show(exchange: Exchange) -> None:
     owner = _owner(exchange)
-    await _answer(exchange, await exchange.store.conversation(owner, exchange.name("id")))
+    with Watched(exchange.client):
+        await _answer(exchange, await exchange.store.conversation(owner, exchange.name("id")))
 
 
 async def update(exchange: Exchange) -> None:
@@ -49,24 +53,27 @@ async def update(exchange: Exchange) -> None:
     if "metadata" not in members:
         raise InvalidRequest("The body must hold `metadata`.", param="metadata")
     id, metadata = exchange.name("id"), _metadata(members)
-    await _answer(exchange, await exchange.store.update_conversation(owner, id, metadata))
+    with Watched(exchange.client):
+        await _answer(exchange, await exchange.store.update_conversation(owner, id, metadata))
 
 
 async def delete(exchange: Exchange) -> None:
     owner, id = _owner(exchange), exchange.name("id")
-    await exchange.store.delete_conversation(owner, id)
-    deleted = {"id": id, "object": "conversation.deleted", "deleted": True}
-    await exchange.client.answer_json(200, msgspec.json.encode(deleted))
+    with Watched(exchange.client):
+        await exchange.store.delete_conversation(owner, id)
+        deleted = {"id": id, "object": "conversation.deleted", "deleted": True}
+        await exchange.client.answer_json(200, msgspec.json.encode(deleted))
 
 
 async def list_items(exchange: Exchange) -> None:
     owner = _owner(exchange)
     page = paging.asked(exchange.client.request.query, paging.ITEMS)
     check_included(exchange)
-    found = await exchange.store.conversation_items(
-        owner, exchange.name("id"), limit=page.limit, order=page.order, after=page.after
-    )
-    await exchange.client.answer_json(200, paging.listed(found))
+    with Watched(exchange.client):
+        found = await exchange.store.conversation_items(
+            owner, exchange.name("id"), limit=page.limit, order=page.order, after=page.after
+        )
+        await exchange.client.answer_json(200, paging.listed(found))
 
 
 async def add_items(exchange: Exchange) -> None:
@@ -76,22 +83,25 @@ async def add_items(exchange: Exchange) -> None:
     members = await _members(exchange, "items")
     if "items" not in members:
         raise InvalidRequest("The body must hold `items`.", param="items")
-    items = await _items(exchange, owner, members)
-    added = await exchange.store.add_items(owner, exchange.name("id"), items)
-    await exchange.client.answer_json(200, paging.listed(Page(added, has_more=False)))
+    with Watched(exchange.client):
+        items = await _items(exchange, owner, members)
+        await exchange.store.add_items(owner, exchange.name("id"), items)
+        await exchange.client.answer_json(200, paging.listed(Page(items, has_more=False)))
 
 
 async def show_item(exchange: Exchange) -> None:
     owner = _owner(exchange)
     check_included(exchange)
-    item = await exchange.store.item(owner, exchange.name("id"), exchange.name("item"))
-    await exchange.client.answer_json(200, item)
+    with Watched(exchange.client):
+        item = await exchange.store.item(owner, exchange.name("id"), exchange.name("item"))
+        await exchange.client.answer_json(200, item)
 
 
 async def delete_item(exchange: Exchange) -> None:
     """Answers the conversation."""
     owner, id = _owner(exchange), exchange.name("id")
-    await _answer(exchange, await exchange.store.delete_item(owner, id, exchange.name("item")))
+    with Watched(exchange.client):
+        await _answer(exchange, await exchange.store.delete_item(owner, id, exchange.name("item")))
 
 
 def check_included(exchange: Exchange) -> None:
@@ -107,6 +117,7 @@ async def _members(exchange: Exchange, *known: str) -> Members:
     """The body; none at all is an empty object. Raises InvalidRequest for a member not `known`."""
     headers.check_readable(exchange.client.request.headers)
     members = calls.read_members(await exchange.client.body() or b"{}")
+    calls.check_values(members)
     for name in members:
         if name not in known:
             raise InvalidRequest(f"There is no member `{name[:200]}`.", param=name[:200])
@@ -127,7 +138,9 @@ async def _items(exchange: Exchange, owner: UUID, members: Members) -> list[byte
     found = await exchange.store.items(owner, list(places.values()))
     for at, id in places.items():
         if id not in found:
-            raise UnknownItem(f"There is no item with the id {id!r}.", param=f"items[{at}].id")
+            raise UnknownItem(
+                f"There is no item with the id {quoted(id)}.", param=f"items[{at}].id"
+            )
         items[at] = found[id]
     return items
 

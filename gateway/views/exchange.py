@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
@@ -77,21 +77,32 @@ def outgoing(exchange: Exchange, provider: ProviderEntry, path: str, body: bytes
     return Outgoing(provider, request.method, path, crossing, body, request.query)
 
 
-async def deliver(exchange: Exchange, going: Outgoing, delivery: Delivery) -> None:
+async def deliver(
+    exchange: Exchange,
+    going: Outgoing,
+    delivery: Delivery,
+    let_go: Callable[[], None] = lambda: None,
+) -> None:
     """Send, and hand the answer on. Raises what `Door.send` and `relay` raise; a route that turned
-    out to be missing is remembered."""
-    record, provider = exchange.record, going.provider
+    out to be missing is remembered.
+
+    `let_go` is called once the call will not be sent again: its answer is no refusal.
+    """
+    record, provider, path = exchange.record, going.provider, going.path
     record.provider = provider.name
     if provider.problem:
         raise UpstreamError(f"The provider {provider.name!r} cannot be called: {provider.problem}.")
     record.upstream_begins()
     try:
         async with await exchange.door.send(going) as answer:
+            del going
+            if answer.status < 400:
+                let_go()
             await relay(answer, exchange.client, delivery)
             if answer.status >= 400:
                 record.reason = refusals.upstream_code(answer.status)
     except MissingRoute:
-        exchange.missing.note(provider, going.path)
+        exchange.missing.note(provider, path)
         raise
     finally:
         record.upstream_ends()
@@ -105,31 +116,57 @@ def natively(_: routing.Way) -> None:
     """A `Translate` for what every server of the call's path speaks."""
 
 
+@dataclass(slots=True)
+class Asked:
+    """A call as it can be put for each way there is, until it is let go.
+
+    Whoever holds nothing else of the call holds nothing of its body while the answer runs.
+    """
+
+    call: calls.Call | forms.Form = field(repr=False)
+    translate: Translate
+    watcher: Watcher | None = None
+    added: Pairs = ()
+    """Headers of the answer."""
+    _translation: Translation | None = None
+
+    def put(self, exchange: Exchange) -> tuple[Outgoing, Delivery]:
+        """For the first way that there turns out to be. Raises what `routed` and `translate` do."""
+        way = routed(exchange, self.call.selector)
+        self._translation = translation = self.translate(way)
+        body = translation.body if translation else self.call.body_for(way.target.model)
+        delivery = Delivery(
+            way.target.model, way.path, exchange.dialect, translation, self.watcher, self.added
+        )
+        return outgoing(exchange, way.target.provider, way.path, body), delivery
+
+    def let_go(self) -> None:
+        """The call was sent: of what it said, only how its answer is brought back is needed."""
+        self.call, self.translate = calls.Call(self.call.selector, {}), natively
+        if self._translation is not None:
+            self._translation.body = b""
+
+
 async def deliver_any_way(
     exchange: Exchange,
     call: calls.Call | forms.Form,
     translate: Translate,
-    watcher: Watcher | None = None,
     *,
     added: Pairs = (),
 ) -> None:
+    """`deliver_asked` for a call that its view holds until the end."""
+    await deliver_asked(exchange, Asked(call, translate, added=added))
+
+
+async def deliver_asked(exchange: Exchange, asked: Asked) -> None:
     """Send the call by the first way that there turns out to be, natively if it can be.
-    `added` are headers of the answer.
 
     Ends, because each way that is missing is not tried again. Raises UnsupportedEndpoint where
     none is left.
     """
     while True:
-        way = routed(exchange, call.selector)
-        translation = translate(way)
-        body = translation.body if translation else call.body_for(way.target.model)
-        delivery = Delivery(
-            way.target.model, way.path, exchange.dialect, translation, watcher, added
-        )
         try:
-            await deliver(
-                exchange, outgoing(exchange, way.target.provider, way.path, body), delivery
-            )
+            await deliver(exchange, *asked.put(exchange), asked.let_go)
             return
         except MissingRoute:
             continue

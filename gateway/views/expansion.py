@@ -15,17 +15,19 @@ from gateway.views.exchange import Members
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What is sent: `context_length` items of its `input` were kept here before."""
+    """What is sent, but for `model`: the first `context_length` items of its `input` were kept here."""
 
     members: dict[str, msgspec.Raw] = field(repr=False)
     context_length: int
     referenced: dict[str, bytes] = field(repr=False)
+    """By id, what the call's `item_reference` items stand for."""
 
 
 async def whole(store: Store, owner: UUID, members: Members, ask: Ask) -> Whole:
-    """The call without anything that only Aurora knows.
+    """The call without anything that only Aurora knows. One that needs nothing asks no database.
 
-    Raises NotStored, UnknownResponse, UnknownConversation, UnknownItem; StateUnavailable.
+    Raises NotStored, UnknownResponse, UnknownConversation, UnknownItem, each with the `param` at
+    fault; InvalidRequest where it cannot be continued; StateUnavailable.
     """
     context = await _context(store, owner, ask)
     referenced = await store.items(owner, sorted(ask.references))

@@ -19,7 +19,7 @@ MOST_LOOKS = 16
 class Keeping:
     """Keeps the response before its last piece goes out: the client's next call finds it.
 
-    It never fails and never waits. An answer that is too long to be held is not kept.
+    It never fails and never waits. An answer that is too long to be held is not kept, but counted.
     """
 
     def __init__(self, store: Store, copy_of: Callable[[Final], Copy]) -> None:
@@ -45,12 +45,15 @@ class Keeping:
     def end(self) -> None:
         if self._watch is None and not self._is_done:
             self._keep(bytes(self._whole))
+        if not self._is_done:
+            self._store.miss("no response could be read in an answer")
 
     def _feed_whole(self, piece: bytes) -> None:
         self._whole += piece
         if len(self._whole) > MOST_WHOLE_BYTES:
             self._is_done = True
             self._whole.clear()
+            self._store.miss("longer than an answer may be to be kept")
         elif piece.endswith(b"}") and self._looks < MOST_LOOKS:
             self._looks += 1
             self._keep(bytes(self._whole))

@@ -6,25 +6,46 @@ is asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import msgspec
 
-from gateway.calls import Call, joined
+from gateway.calls import Call, check_values, joined
 from gateway.client import Watched
 from gateway.endpoints import RESPONSES
-from gateway.errors import NotStored, Unknown
 from gateway.routing import Way
 from gateway.state.values import Copy
 from gateway.translation import EventStream, Stamp, Translation, responses
 from gateway.translation.responses import Ask, Echo, Final, Restamped
 from gateway.views import background
-from gateway.views.exchange import Exchange, authenticated, deliver_any_way, read_call
+from gateway.views.exchange import Asked, Exchange, Members, authenticated, deliver_asked, read_call
+from gateway.views.expansion import whole
 from gateway.views.keeping import Keeping
 
-NOTHING_KEPT = "nothing is kept here (AURORA_RESPONSES_RETENTION_DAYS is 0)."
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is kept of a call beside its response."""
+
+    owner: UUID
+    items: tuple[bytes, ...] = field(repr=False)
+    """Its own input."""
+    previous: str | None
+    conversation: str | None
+
+    def copy_of(self, final: Final) -> Copy:
+        """The response as it is to be kept."""
+        return Copy(
+            self.owner,
+            final.id,
+            final.body,
+            final.status,
+            items=self.items,
+            output=final.output,
+            previous=self.previous,
+            conversation=self.conversation,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +55,9 @@ class Creation:
     call: Call
     ask: Ask
     stamp: Stamp
-    owner: UUID
-    members: Mapping[str, msgspec.Raw] = field(repr=False)
+    origin: Origin
+    members: Members = field(repr=False)
     """What is sent, but for `model`."""
-    items: tuple[bytes, ...] = field(repr=False)
-    """The call's own input as it is to be kept."""
     context_length: int
     """How many items of the input that is sent are not the call's own."""
     echo: Echo
@@ -66,19 +85,6 @@ class Creation:
         members = {**self.members, "stream": msgspec.Raw(b"true")}
         return replace(self, members=members, echo=echo)
 
-    def copy_of(self, final: Final) -> Copy:
-        """The response as it is to be kept."""
-        return Copy(
-            self.owner,
-            final.id,
-            final.body,
-            final.status,
-            self.items,
-            final.output,
-            self.ask.previous_response_id,
-            self.ask.conversation,
-        )
-
 
 @dataclass(slots=True)
 class Native:
@@ -96,60 +102,40 @@ class Native:
 
 
 async def create(exchange: Exchange) -> None:
+    """Nothing here holds the call's body while its answer runs, which may be for hours."""
     owner = authenticated(exchange).key.owner
-    call, stamp = await read_call(exchange), Stamp.now()
-    ask = responses.read(call.members, stamp)
-    _check_kept(exchange, ask)
+    call = await read_call(exchange)
+    check_values(call.members)
     with Watched(exchange.client):
-        creation = await _expanded(exchange, Creation(
-            call, ask, stamp, owner, call.members, ask.items, 0, _echo(ask)
-        ))  # fmt: skip
-        if ask.background:
-            await background.create(exchange, creation)
-            return
-        keeps = ask.store and exchange.store.keeps
-        watcher = Keeping(exchange.store, creation.copy_of) if keeps else None
-        await deliver_any_way(exchange, call, creation.put, watcher)
+        creation = await _creation(exchange, owner, call)
+        del call
+        if creation.ask.background:
+            begun = await background.begin(exchange, creation)
+            del creation
+            await background.answer(exchange, begun)
+        else:
+            asked = _asked(exchange, creation)
+            del creation
+            await deliver_asked(exchange, asked)
 
 
-def _echo(ask: Ask) -> Echo:
-    return Echo(ask.previous_response_id, ask.conversation, store=ask.store)
-
-
-def _check_kept(exchange: Exchange, ask: Ask) -> None:
-    """Raises NotStored for what needs a state, where there is none."""
-    needed = {
-        "background": ask.background,
-        "previous_response_id": ask.previous_response_id is not None,
-        "conversation": ask.conversation is not None,
-    }
-    for name, is_needed in needed.items():
-        if is_needed and not exchange.store.keeps:
-            raise NotStored(f"`{name}` cannot be used: {NOTHING_KEPT}", param=name)
-
-
-async def _expanded(exchange: Exchange, creation: Creation) -> Creation:
-    """With the items that it goes on from. Raises what the look-ups in the store raise."""
-    store, ask, owner = exchange.store, creation.ask, creation.owner
-    context: list[bytes] = []
-    referenced: Mapping[str, bytes] = {}
-    try:
-        if ask.previous_response_id is not None:
-            context = await store.context(owner, ask.previous_response_id)
-        elif ask.conversation is not None:
-            context = await store.conversation_context(owner, ask.conversation)
-        if ask.references:
-            referenced = await store.items(owner, sorted(ask.references))
-    except Unknown as error:
-        error.param = error.param or _continued(ask)
-        raise
-    return replace(
-        creation,
-        members=responses.expanded(creation.call.members, ask, context, referenced),
-        items=ask.resolved(referenced),
-        context_length=len(context),
+async def _creation(exchange: Exchange, owner: UUID, call: Call) -> Creation:
+    stamp = Stamp.now()
+    ask = responses.read(call.members, stamp)
+    sent = await whole(exchange.store, owner, call.members, ask)
+    items = ask.resolved(sent.referenced)
+    return Creation(
+        call,
+        ask,
+        stamp,
+        Origin(owner, items, ask.previous_response_id, ask.conversation),
+        members=sent.members,
+        context_length=sent.context_length,
+        echo=Echo(ask.previous_response_id, ask.conversation, store=ask.store),
     )
 
 
-def _continued(ask: Ask) -> str:
-    return "conversation" if ask.previous_response_id is None else "previous_response_id"
+def _asked(exchange: Exchange, creation: Creation) -> Asked:
+    keeps = creation.ask.store and exchange.store.keeps
+    watcher = Keeping(exchange.store, creation.origin.copy_of) if keeps else None
+    return Asked(creation.call, creation.put, watcher)

@@ -8,7 +8,6 @@ from typing import Any
 
 import openai
 import pytest
-from django.db import connection
 from openai.types.conversations import Conversation, ConversationDeletedResource
 
 from tests.gateway.conversations.callers import (
@@ -19,6 +18,7 @@ from tests.gateway.conversations.callers import (
     sdk,
     user,
 )
+from tests.gateway.state.stores import without_conversations
 from tests.mounted import MountedGateway, error_of
 
 
@@ -234,13 +234,8 @@ def test_where_nothing_is_kept_no_conversation_is_made_or_there(server_thread, v
 
 def test_a_database_that_fails_is_said_to_and_nothing_else_is(gateway):
     path = created(gateway)
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE gateway_storedconversation RENAME TO gateway_away")
-    try:
+    with without_conversations():
         answer = gateway.call("GET", path)
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE gateway_away RENAME TO gateway_storedconversation")
 
     assert (answer.status, error_of(answer)["code"]) == (503, "state_unavailable")
     assert answer.headers["retry-after"] == "1"

@@ -129,10 +129,7 @@ def test_what_cannot_be_counted_is_refused_by_its_name(gateway, vllm, members, p
 
 
 def test_a_model_whose_server_counts_nothing_is_told_of(gateway, vllm):
-    known = gateway.catalog.current()
-    chat = frozenset({"/v1/chat/completions"})
-    alpha = provider(vllm.url, routes=chat)
-    gateway.catalog.publish(type(known)(2, {"alpha": alpha}, known.keys))
+    gateway.publish(provider(vllm.url, routes=frozenset({"/v1/chat/completions"})))
 
     answer = gateway.post(PATH, ask())
 

@@ -23,7 +23,7 @@ from tests.gateway.responses.making import (
     wait_for_status,
     will_say,
 )
-from tests.mounted import MODEL, error_of, request
+from tests.mounted import MASTER_KEY, MODEL, error_of, request
 from tests.processes import eventually
 
 UPSTREAM = {NATIVE: RESPONSES, TRANSLATED: "/v1/chat/completions"}
@@ -233,7 +233,10 @@ def test_what_is_wrong_from_the_first_is_refused_at_once(mount, vllm, members, s
 def test_one_more_than_a_process_may_run_is_refused(mount, vllm):
     gateway = mount(server(vllm), background_responses=2)
     vllm.will_stall(always=True)
-    ids = [gateway.post(RESPONSES, create(background=True)).json["id"] for _ in range(2)]
+    ids = [
+        gateway.post(RESPONSES, create(background=True), key=key).json["id"]
+        for key in (MASTER_KEY, OTHER_KEY)
+    ]
 
     refused = gateway.post(RESPONSES, create(background=True))
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from tests.gateway.responses.conftest import server
-from tests.gateway.responses.making import SELECTOR, chat_chunk, show
+from tests.gateway.responses.making import SELECTOR, TRANSLATED, chat_chunk, show
 from tests.mounted import MASTER_KEY, MountedGateway
 
 SHELL: dict[str, Any] = {
@@ -64,10 +64,15 @@ def tool_call(name: str, arguments: str, call_id: str) -> list[bytes]:
 
 
 @pytest.fixture
-def codex(mount, vllm) -> Iterator[openai.OpenAI]:
-    gateway: MountedGateway = mount(server(vllm, "translated"))
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=MASTER_KEY, max_retries=0) as client:
-        client.gateway = gateway  # type: ignore[attr-defined]
+def translating(mount, vllm) -> MountedGateway:
+    """Knows `vllm` as `alpha`, which is spoken to in chat completions."""
+    return mount(server(vllm, TRANSLATED))
+
+
+@pytest.fixture
+def codex(translating) -> Iterator[openai.OpenAI]:
+    url = f"{translating.url}/v1"
+    with openai.OpenAI(base_url=url, api_key=MASTER_KEY, max_retries=0) as client:
         yield client
 
 
@@ -91,7 +96,7 @@ def turn(codex: openai.OpenAI, items: list[Any]) -> tuple[list[Any], Any]:
     return [json.loads(item.model_dump_json(exclude_none=True)) for item in done], told[-1]
 
 
-def test_turns_with_tools(codex, vllm):
+def test_turns_with_tools(translating, codex, vllm):
     history: list[Any] = [CONTEXT, TASK]
     vllm.will_stream(*tool_call("shell", ARGUMENTS, "call_1"))
     added, last = turn(codex, history)
@@ -120,7 +125,7 @@ def test_turns_with_tools(codex, vllm):
     first_turn = vllm.received[-1].json["messages"][3]
     assert first_turn["tool_calls"][0]["function"] == {"name": "shell", "arguments": ARGUMENTS}
     assert first_turn["reasoning"] == "I should look."
-    assert show(codex.gateway, last.response.id).status == 404
+    assert show(translating, last.response.id).status == 404
 
 
 def test_what_the_agent_keeps_itself_needs_no_plain_reasoning(codex, vllm):

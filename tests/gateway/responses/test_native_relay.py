@@ -129,6 +129,17 @@ def test_a_plain_answer_is_kept_before_its_last_piece_is_out(native):
 
 
 @pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_in_which_no_response_can_be_read_is_relayed_and_counted(native, vllm, stream):
+    if stream:
+        vllm.will_stream(native_stream("a")[0])
+    else:
+        vllm.will_answer(200, [("content-type", "application/json")], b'{"id":1}')
+
+    assert native.post(RESPONSES, create(stream=stream)).status == 200
+    assert native.store.lost == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
 def test_what_is_not_to_be_stored_is_not(native, vllm, stream):
     answer = native.post(RESPONSES, create(store=False, stream=stream))
 

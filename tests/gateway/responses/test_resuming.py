@@ -157,7 +157,7 @@ class TestInterrupted:
         assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
         assert "stopped" in response["error"]["message"]
 
-    def test_it_is_cancelled_at_once(self, stateful, elsewhere, vllm, way):
+    def test_whoever_cancels_it_ends_it_at_once(self, stateful, elsewhere, vllm, way):
         vllm.will_stall(after_chunks=streamed_by(way, "Hi")[:3])
         id = stateful.post(RESPONSES, create(background=True)).json["id"]
         wait_for_status(stateful, id, "in_progress")

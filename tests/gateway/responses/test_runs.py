@@ -9,7 +9,13 @@ import pytest
 
 from gateway.errors import StateUnavailable, UpstreamBroke
 from gateway.runs import Run, told_after
-from gateway.runs.run import MOST_BATCH_BYTES, MOST_BATCH_EVENTS, MOST_RUN_BYTES
+from gateway.runs.run import (
+    MOST_BATCH_BYTES,
+    MOST_BATCH_EVENTS,
+    MOST_RUN_BYTES,
+    MOST_TOLD_BYTES,
+    MOST_TOLD_EVENTS,
+)
 from gateway.state.values import Copy
 from tests.gateway.responses.making import (
     RESPONSES,
@@ -46,6 +52,46 @@ def test_what_the_database_has_taken_makes_room(run):
     assert not run.holds(-1)
     assert run.holds(0)
     assert [number for number, _ in run.after(14)] == [15, 100]
+
+
+@pytest.mark.parametrize(("size", "count"), [(MIB, MOST_TOLD_BYTES // MIB), (1, MOST_TOLD_EVENTS)])
+def test_no_more_is_told_of_one_than_may_be_kept(run, size, count):
+    event = b"x" * size
+    for number in range(count):
+        run.tell(number, event)
+        while number % 8 == 0 and run.has_news:
+            run.taken(run.batch())
+
+    with pytest.raises(UpstreamBroke, match="given up"):
+        run.tell(count, event)
+
+
+def test_what_is_full_can_still_be_failed():
+    body = json.dumps({**native_response("queued"), "instructions": "x" * MOST_RUN_BYTES}).encode()
+    full = Run(Copy(uuid4(), "resp_1", body, "queued", background=True))
+
+    full.fail(UpstreamBroke("It broke."))
+
+    assert (full.is_final, full.copy.status) == (True, "failed")
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled", "x" * 100, "queued\0"])
+def test_only_its_end_makes_it_final(run, status):
+    run.stands(json.dumps(native_response("in_progress")).encode())
+    run.stands(json.dumps(native_response(status, "Hi")).encode())
+
+    said = json.loads(run.copy.body)
+    assert (run.is_final, run.copy.status, said["status"]) == (False, "in_progress", "in_progress")
+    assert said["output"]
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", "x" * 100, ""])
+def test_an_end_without_a_status_of_one_is_a_failure(run, status):
+    run.end(json.dumps(native_response(status, "Hi")).encode(), b"data: {}\n\n", 3)
+
+    said = json.loads(run.copy.body)
+    assert (run.is_final, run.copy.status, said["status"]) == (True, "failed", "failed")
+    assert "without saying how it stands" in said["error"]["message"]
 
 
 @pytest.mark.parametrize("number", [0, 3, 4])

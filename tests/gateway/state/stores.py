@@ -135,15 +135,19 @@ def locked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def without_responses() -> Iterator[None]:
-    """The database fails on whoever asks it for responses."""
+def without(table: str) -> Iterator[None]:
+    """The database fails on whoever asks it for rows of this table."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE gateway_storedresponse RENAME TO gateway_away")
+        cursor.execute(f"ALTER TABLE {table} RENAME TO gateway_away")
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE gateway_away RENAME TO gateway_storedresponse")
+            cursor.execute(f"ALTER TABLE gateway_away RENAME TO {table}")
+
+
+without_responses = partial(without, "gateway_storedresponse")
+without_conversations = partial(without, "gateway_storedconversation")
 
 
 def threads() -> set[str]:

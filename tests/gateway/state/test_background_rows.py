@@ -155,6 +155,18 @@ def test_one_whose_process_is_gone_is_failed_with_a_reason_and_its_stream_ends(t
     )
 
 
+def test_one_that_had_told_nothing_begins_before_it_fails(store):
+    left("r")
+    background.end_those_left()
+    [(_, created), (_, failed)], _ = store.events(ANN, "r", -1, 10)
+    assert created == (
+        b'event: response.created\ndata: {"type":"response.created","sequence_number":0,"response":'
+        + RUNNING
+        + b"}\n\n"
+    )
+    assert failed.startswith(b"event: response.failed")
+
+
 def test_one_that_is_alive_is_left_alone(store):
     store.begin(queued("r"))
     assert background.end_those_left() == 0
@@ -172,7 +184,7 @@ def test_many_that_look_at_once_end_each_exactly_once(transactional_db):
 
     with ThreadPoolExecutor(4) as threads:
         ended = sum(threads.map(end, range(4)))
-    assert (ended, StoredEvent.objects.count()) == (20, 20)
+    assert (ended, StoredEvent.objects.count()) == (20, 2 * 20)
 
 
 def test_one_that_nobody_runs_any_more_is_cancelled_at_once(store):
@@ -195,7 +207,7 @@ def test_a_runner_that_was_given_up_is_to_stop_and_its_end_comes_too_late(store)
     assert store.beat(ANN, "r", status="in_progress") is True
     store.finish(response("r", background=True), [(99, b"late")])
     assert store.response(ANN, "r").status == "failed"
-    assert (store.events(ANN, "r", 0, 10)[0], store.lost) == ([], 1)
+    assert (store.events(ANN, "r", 1, 10)[0], store.lost) == ([], 1)
 
 
 def test_a_beat_renews_the_lease(transactional_db):

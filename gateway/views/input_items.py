@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from gateway import paging
+from gateway.client import Watched
 from gateway.views.conversations import check_included
 from gateway.views.exchange import Exchange, authenticated
 
 
-async def list_input(exchange: Exchange) -> None:
+async def list_input_items(exchange: Exchange) -> None:
     """The items of its own request, not those that it goes on from."""
     owner = authenticated(exchange).key.owner
     page = paging.asked(exchange.client.request.query, paging.INPUT_ITEMS)
     check_included(exchange)
-    found = await exchange.store.input_items(
-        owner,
-        exchange.name("id"),
-        limit=page.limit,
-        order=page.order,
-        after=page.after,
-        before=page.before,
-    )
-    await exchange.client.answer_json(200, paging.listed(found))
+    with Watched(exchange.client):
+        found = await exchange.store.input_items(
+            owner,
+            exchange.name("id"),
+            limit=page.limit,
+            order=page.order,
+            after=page.after,
+            before=page.before,
+        )
+        await exchange.client.answer_json(200, paging.listed(found))

@@ -1,4 +1,4 @@
-"""What a response object says once it has failed or been cancelled, and the events about it."""
+"""What a response object says once it has failed or been cancelled, and the events about it. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Any
 import msgspec
 
 from gateway import calls, sse
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotReady
 
 CREATED, FAILED = "response.created", "response.failed"
 FINAL = frozenset({"response.completed", "response.incomplete", FAILED})
 MOST_MESSAGE_CHARACTERS = 2000
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def stopped() -> NotReady:
+    """Why a response fails that nobody generates any more."""
+    return NotReady("Aurora was stopped while it generated this response.")
 
 
 def changed(body: bytes, **members: Any) -> bytes:
@@ -43,3 +48,13 @@ def event(kind: str, number: int, body: bytes) -> bytes:
     """The event of this kind about the response object `body`, as server-sent bytes."""
     numbered = {"type": msgspec.json.encode(kind), "sequence_number": str(number).encode()}
     return sse.event(calls.joined({**numbered, "response": body}), kind.encode())
+
+
+def failing(before: bytes, body: bytes, last: int) -> list[tuple[int, bytes]]:
+    """The events that end a stream with the failed `body`, after the one of number `last`.
+
+    One that has told nothing (-1) begins with the response as it was: clients look for that first.
+    """
+    begun = [(0, event(CREATED, 0, before))] if last < 0 else []
+    number = max(last, 0) + 1
+    return [*begun, (number, event(FAILED, number, body))]

@@ -1,0 +1,201 @@
+"""What bounds the responses that run in the background: each of them, each key's, all together."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from gateway.client import Message, Send
+from gateway.errors import TooManyInBackground
+from gateway.runs import Run, Runs
+from gateway.runs.register import MOST_WAITING_REQUEST_BYTES
+from gateway.runs.run import MOST_BATCH_BYTES
+from gateway.state.values import Copy
+from tests.gateway.responses.conftest import server
+from tests.gateway.responses.making import (
+    OTHER_KEY,
+    RESPONSES,
+    create,
+    native_response,
+    streamed_by,
+)
+from tests.gateway.state.stores import RunningStore
+from tests.mounted import error_of, request
+from tests.processes import eventually
+from tests.scripted_vllm import Received
+
+KIB = 2**10
+OWNER = uuid4()
+HEAD: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/event-stream")],
+}
+
+
+def queued(id: str, owner: UUID = OWNER) -> Copy:
+    body = msgspec.json.encode(native_response("queued", id=id))
+    return Copy(owner, id, body, "queued", background=True)
+
+
+async def for_ever(send: Send, run: Run) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+def store(transactional_db):
+    with RunningStore() as store:
+        yield store
+
+
+@pytest.fixture
+def on_loop(store):
+    """What a coroutine function, given the store, has come to."""
+    return lambda work: store._portal.call(work, store.store)
+
+
+def test_what_runs_for_too_long_is_failed_with_a_reason(store, on_loop):
+    async def run_over(held):
+        runs = Runs(held, run_seconds=0.01)
+        await runs.start(queued("resp_1"), for_ever)
+        await asyncio.gather(*runs._tasks)
+
+    on_loop(run_over)
+
+    failed = msgspec.json.decode(store.response(OWNER, "resp_1").body)
+    assert failed["status"] == "failed"
+    assert "not finished after 0.01 s" in failed["error"]["message"]
+
+
+def test_full_batches_are_written_back_to_back(on_loop):
+    """With hours between those that are not full."""
+
+    async def tell(send: Send, run: Run) -> None:
+        for number in range(3):
+            run.tell(number, b"x" * MOST_BATCH_BYTES)
+        await asyncio.Event().wait()
+
+    async def told(held):
+        runs = Runs(held, batch_seconds=3600.0)
+        await runs.start(queued("resp_1"), tell)
+        run = runs.find(OWNER, "resp_1")
+        assert run is not None
+        async with asyncio.timeout(5.0):
+            while run.holds(1):
+                await run.until_final(0.01)
+        await runs.stop()
+
+    on_loop(told)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_cannot_be_written_fails_it_and_the_log_says_why(store, on_loop, caplog, ends):
+    async def tell(send: Send, run: Run) -> None:
+        unkeepable: Any = "no bytes"
+        run.tell(1, unkeepable)
+        if ends:
+            run.end(msgspec.json.encode(native_response("completed", "Hi")))
+        else:
+            await asyncio.Event().wait()
+
+    async def told(held):
+        runs = Runs(held)
+        await runs.start(queued("resp_1"), tell)
+        await asyncio.gather(*runs._tasks)
+
+    on_loop(told)
+
+    kept = store.response(OWNER, "resp_1")
+    assert kept.status == "failed"
+    assert b"Aurora failed to keep this response." in kept.body
+    assert any(record.exc_info for record in caplog.records if record.name == "aurora.runs")
+
+
+def test_one_key_has_half_of_the_places(mount, vllm):
+    gateway = mount(server(vllm), background_responses=4)
+    vllm.will_stall(always=True)
+    for _ in range(2):
+        assert gateway.post(RESPONSES, create(background=True)).status == 200
+
+    refused = gateway.post(RESPONSES, create(background=True))
+
+    assert (refused.status, error_of(refused)["code"]) == (429, "too_many_in_background")
+    assert "of this key" in error_of(refused)["message"]
+    assert gateway.post(RESPONSES, create(background=True), key=OTHER_KEY).status == 200
+
+
+def test_the_only_place_is_anybodys(mount, vllm):
+    gateway = mount(server(vllm), background_responses=1)
+    vllm.will_stall(always=True)
+
+    assert gateway.post(RESPONSES, create(background=True)).status == 200
+
+
+def test_the_calls_that_wait_for_an_answer_are_bounded_together(on_loop):
+    async def begin(held):
+        answers = asyncio.Event()
+
+        async def work(send: Send, run: Run) -> None:
+            await answers.wait()
+            await send(HEAD)
+            await for_ever(send, run)
+
+        runs = Runs(held)
+        await runs.start(queued("resp_1"), work, MOST_WAITING_REQUEST_BYTES)
+        with pytest.raises(TooManyInBackground, match="wait in the background"):
+            await runs.start(queued("resp_2"), work, 1)
+        answers.set()
+        run = runs.find(OWNER, "resp_1")
+        assert run is not None
+        while run.request_bytes:
+            await run.until_told(0.01)
+        await runs.start(queued("resp_3"), work, 1)
+        await runs.stop()
+
+    on_loop(begin)
+
+
+def test_a_call_of_any_size_may_wait_alone(on_loop):
+    async def begin(held):
+        runs = Runs(held)
+        await runs.start(queued("resp_1"), for_ever, MOST_WAITING_REQUEST_BYTES + 1)
+        await runs.stop()
+
+    on_loop(begin)
+
+
+def held_bytes(mark: bytes) -> int:
+    """Of all that this process holds, but for the fake server: how much of it has this mark."""
+    seen: dict[int, int] = {}
+    for holder in (each for each in gc.get_objects() if not isinstance(each, Received)):
+        for held in gc.get_referents(holder):
+            whole = memoryview(held).obj if isinstance(held, msgspec.Raw) else held
+            if isinstance(whole, bytes) and len(whole) > KIB and mark in whole:
+                seen[id(whole)] = len(whole)
+    return sum(seen.values())
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_the_call_is_let_go_once_its_answer_has_begun(stateful, vllm, way, background):
+    """Only what is to be kept stays: the input's items, once."""
+    mark, size = b"a mark of this call", 512 * KIB
+    vllm.will_stall(after_chunks=streamed_by(way, "Hi")[:3])
+    asked = create(mark.decode() + "x" * size, background=background, stream=not background)
+    client = stateful.connect()
+    client.send(request("POST", RESPONSES, msgspec.json.encode(asked)))
+    del asked
+    head = client.read_head()
+    assert head.start[1] == "200"
+    client.read_chunk() if not background else None
+    vllm.wait_until_received()
+    vllm.received.clear()
+
+    eventually(lambda: held_bytes(mark) < 1.5 * size, 5.0)
+
+    client.close()
+    stateful.stop_runs()
