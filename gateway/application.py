@@ -103,14 +103,14 @@ class Gateway:
         self, client: Client, endpoint: Endpoint, dialect: Dialect, record: Record
     ) -> Exchange:
         return Exchange(
-            client,
-            endpoint,
-            dialect,
-            self._catalog.current(),
-            self._door,
-            record,
-            self._note_key_use,
-            self._missing,
-            self._store,
-            self._runs,
+            client=client,
+            endpoint=endpoint,
+            dialect=dialect,
+            snapshot=self._catalog.current(),
+            door=self._door,
+            record=record,
+            note_key_use=self._note_key_use,
+            missing=self._missing,
+            store=self._store,
+            runs=self._runs,
         )

@@ -34,7 +34,7 @@ ANTHROPIC_TYPES = {
 
 
 def spoken(by_route: Dialect, headers: Iterable[tuple[bytes, bytes]]) -> Dialect:
-    """What this client speaks: Anthropic's clients say so also on routes that all share."""
+    """The route's dialect; on OpenAI's routes, which others call too, Anthropic's for who says so."""
     if by_route is not Dialect.OPENAI:
         return by_route
     said = any(name == b"anthropic-version" for name, _ in headers)

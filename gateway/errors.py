@@ -11,6 +11,9 @@ from typing import Self
 
 import msgspec
 
+MOST_REASON_CHARACTERS = 300
+"""Of what the log says of one call."""
+
 
 class GatewayError(Exception):
     """An error the caller is told about. `str(error)` is the message it reads."""
@@ -33,7 +36,7 @@ class GatewayError(Exception):
     @property
     def reason(self) -> str:
         """What the log says. Nothing of a body may be in it."""
-        return f"{self.code}: {self}"
+        return f"{self.code}: {str(self)[:MOST_REASON_CHARACTERS]}"
 
 
 class InvalidRequest(GatewayError):
@@ -42,6 +45,11 @@ class InvalidRequest(GatewayError):
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+    @property
+    def reason(self) -> str:
+        """The message may quote what `param` holds: then the log says only which it is."""
+        return _named(self.code, self.param) if self.param else super().reason
 
 
 class InvalidJson(InvalidRequest):
@@ -104,6 +112,10 @@ class Unknown(GatewayError):
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+    @property
+    def reason(self) -> str:
+        return _named(self.code, self.param)
 
 
 class UnknownResponse(Unknown):
@@ -208,6 +220,10 @@ class UpstreamConnectTimeout(UpstreamUnreachable):
 
 class ClientGone(Exception):
     """The client left. There is nobody to answer."""
+
+
+def _named(code: str, param: str | None) -> str:
+    return f"{code}: {param[:MOST_REASON_CHARACTERS]}" if param else code
 
 
 def shape(error: GatewayError) -> bytes:

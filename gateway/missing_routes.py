@@ -16,6 +16,7 @@ REMEMBERED_SECONDS = 300.0
 """A server may be started anew with another model, or a newer vLLM."""
 MOST_REMEMBERED = 10_000
 TRANSLATED_ON_REQUEST = frozenset({"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"})
+"""By these a provider whose translation is "always" is not called."""
 
 
 class MissingRoutes:
@@ -26,6 +27,7 @@ class MissingRoutes:
         self._until: dict[tuple[UUID, object, str], float] = {}
 
     def note(self, provider: ProviderEntry, path: str) -> None:
+        """`provider` just said that it has no such route. Forgotten after REMEMBERED_SECONDS."""
         if len(self._until) >= MOST_REMEMBERED:
             self._until.clear()
         self._until[_key(provider, path)] = self._clock() + REMEMBERED_SECONDS

@@ -5,15 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from gateway.errors import InvalidRequest
-from gateway.state.values import Page, item_id
+from gateway.state.values import Order, Page, item_id
 
-Order = Literal["asc", "desc"]
 DEFAULT_LIMIT = 20
 MOST_PARAMETERS = 100
 MOST_LIMIT_DIGITS = 9

@@ -22,6 +22,7 @@ STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")
 """Keep proxies between Aurora and the client from holding a stream back."""
 MOST_TRANSLATED_BYTES = 64 * 2**20
 """A longer answer cannot be translated, because the whole of it must be read for that."""
+READ_ON_SECONDS = 1.0
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -33,7 +34,7 @@ class Watcher(Protocol):
     def feed(self, piece: bytes) -> None: ...
 
     def end(self) -> None:
-        """The answer went out whole."""
+        """The answer is whole: what was fed last may still have to go out, nothing follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Untouched:
 
     ping = b""
     error: GatewayError | None = None
+    is_over = False
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect, self._tail = dialect, sse.Tail()
@@ -188,6 +190,15 @@ async def _stream(
     await client.write(last, more=False)
     if events.error is not None:
         raise events.error
+    await _read_on(pieces)
+
+
+async def _read_on(pieces: AsyncIterator[bytes]) -> None:
+    """To the end of a stream that has said all, so that its connection can be kept."""
+    with contextlib.suppress(TimeoutError, UpstreamError):
+        async with asyncio.timeout(READ_ON_SECONDS):
+            async for _ in pieces:
+                pass
 
 
 def _events(delivery: Delivery) -> EventStream:
@@ -236,7 +247,7 @@ async def _hand_on_events(
         if told:
             watcher.feed(told)
             await client.write(told, more=True)
-        if events.error is not None:
+        if events.is_over:
             return  # what the server still has to say is for nobody
 
 

@@ -15,6 +15,7 @@ from gateway.refusals import no_such_route
 from providers.snapshot import ProviderEntry, Snapshot
 
 PUBLIC_ROUTES = frozenset(path for row in TABLE for path in row.upstream_paths)
+"""The paths of servers that some endpoint leads to: of no others is a caller told."""
 
 
 @dataclass(frozen=True, slots=True)

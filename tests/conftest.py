@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from gateway.client import Limits
 from tests.mounted import MountedGateway, provider
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
+
+settings.register_profile("suite", deadline=None)  # the machine may be busy: that is no failure
+settings.load_profile("suite")
 
 
 @pytest.fixture

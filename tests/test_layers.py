@@ -12,7 +12,8 @@ PACKAGES = ("aurora_site", "gateway", "providers")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PURE = (
     "sse", "translation", "headers", "routing", "calls", "passthrough", "refusals", "endpoints",
-    "errors", "dialects", "missing_routes", "forms", "paging", "realtime",
+    "errors", "dialects", "missing_routes", "forms", "paging", "realtime", "state/values",
+    "state/endings",
 )  # fmt: skip
 HTTP_CLIENTS = {
     "aiohttp", "httpx", "httpx_aiohttp", "requests", "urllib3", "http.client", "urllib.request",
@@ -22,7 +23,10 @@ NOT_PURE = HTTP_CLIENTS | {
     "django", "channels", "daphne", "twisted", "asyncio", "socket", "logging", "os", "threading",
     "providers.models", "providers.catalog", "providers.revision", "providers.secrets",
     "aurora_site", "gateway.client", "gateway.upstream", "gateway.views", "gateway.application",
-    "gateway.relay", "gateway.auth", "gateway.records",
+    "gateway.relay", "gateway.auth", "gateway.records", "gateway.models", "gateway.runs",
+    "gateway.state.store", "gateway.state.lane", "gateway.state.backlog", "gateway.state.rows",
+    "gateway.state.responses", "gateway.state.background", "gateway.state.conversations",
+    "gateway.state.retention",
 }  # fmt: skip
 CATCH_ALLS = {"util", "utils", "helper", "helpers", "common", "misc", "shared", "manager"}
 

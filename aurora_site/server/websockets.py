@@ -24,6 +24,7 @@ MOST_MESSAGE_BYTES = 16 * 1024 * 1024
 CLOSING_SECONDS = 5.0
 """What a client gets to answer a Close, counted from the last byte that it took."""
 ABNORMAL_CODE = 1006
+MOST_REASON_BYTES = 123  # RFC 6455, 5.5
 # All that autobahn is shown of a request: the rest, a key among the subprotocols perhaps, is not
 # to be found in its messages.
 _OF_THE_HANDSHAKE = frozenset(
@@ -167,11 +168,11 @@ class WebSocket(WebSocketServerProtocol):
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; what the client still sends is not kept."""
-        no_code = code == NO_CODE
-        self.sendCloseFrame(
-            code=None if no_code else code,
-            reasonUtf8=None if no_code else reason.encode()[:123].decode(errors="ignore").encode(),
-        )
+        if code == NO_CODE:
+            self.sendCloseFrame()
+        else:
+            told = reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore")
+            self.sendCloseFrame(code=code, reasonUtf8=told.encode())
         self.resume_reading()
 
     def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool | None:
@@ -233,12 +234,6 @@ class WebSocket(WebSocketServerProtocol):
     def _give_up(self, message: str) -> None:
         logger.info(message, extra={"fields": {"request_id": self.session.request_id}})
         self.abort()
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 def websocket_factory(server: Server) -> WebSocketServerFactory:

@@ -40,7 +40,7 @@ def claude(aurora: Server) -> Iterator[anthropic.Anthropic]:
 def final(message: anthropic.types.Message) -> dict[str, Any]:
     """The message, without the ids that each answer has of its own, and without what a tiny
     prompt cache has kept from the call before."""
-    said = message.to_dict()
+    said: dict[str, Any] = message.to_dict()
     for block in said["content"]:
         block.pop("id", None)
     usage = said.pop("usage")
@@ -115,7 +115,8 @@ def test_tokens_are_counted_alike(claude: anthropic.Anthropic) -> None:
 def test_errors_are_the_clients_classes(claude: anthropic.Anthropic, model: str) -> None:
     with pytest.raises(anthropic.BadRequestError) as caught:
         claude.messages.create(model=model, **{**ASKED, "max_tokens": 100_000})
-    assert caught.value.body["error"]["type"] == "invalid_request_error"
+    body: Any = caught.value.body
+    assert body["error"]["type"] == "invalid_request_error"
     with pytest.raises(anthropic.NotFoundError):
         claude.messages.create(model=model + "-x", **ASKED)
 

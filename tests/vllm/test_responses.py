@@ -33,7 +33,7 @@ FINAL = {"completed", "incomplete", "failed", "cancelled"}
 def streamed(client: openai.OpenAI, **asked: Any) -> tuple[list[str], Response]:
     """The names of the events, and the response that the last of them holds."""
     with client.responses.stream(**asked) as stream:
-        events = list(stream)
+        events: list[Any] = list(stream)
     return [event.type for event in events], events[-1].response
 
 
@@ -72,7 +72,7 @@ def test_a_function_is_called_and_its_output_taken(client: openai.OpenAI, model:
     [call] = [item for item in called.output if item.type == "function_call"]
     assert json.loads(call.arguments)["city"] in {"Paris", "Rome"}
 
-    result = {"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}
+    result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}
     answered = client.responses.create(
         model=model,
         input=[result],
@@ -89,7 +89,7 @@ def test_a_function_is_called_and_its_output_taken(client: openai.OpenAI, model:
 
 @BOTH
 def test_text_comes_in_the_form_of_a_schema(client: openai.OpenAI, model: str) -> None:
-    form = {
+    form: Any = {
         "type": "json_schema",
         "name": "weather",
         "schema": WEATHER["parameters"],
