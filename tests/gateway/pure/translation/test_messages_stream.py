@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import UpstreamTimeout
 from gateway.sse import MOST_EVENT_BYTES
+from gateway.translation.chat import MOST_HELD_BYTES
 from gateway.translation.messages.stream import MessageStream
 from tests.gateway.pure.translation.messages_client import (
     events,
@@ -302,7 +303,8 @@ def test_what_waits_is_bounded(delta):
     held = MessageStream("m", stamp())
     held.feed(chunk(piece("{", 0, "A", "t")))
 
-    said = b"".join(held.feed(chunk(delta).replace(b'"B"', b'"%d"' % i)) for i in range(17))
+    pieces = range(MOST_HELD_BYTES // 2**20 + 1)
+    said = b"".join(held.feed(chunk(delta).replace(b'"B"', b'"%d"' % i)) for i in pieces)
 
     assert events(said)[-1]["error"]["type"] == "api_error"
     assert held.is_over
