@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from gateway import forms, headers
 from gateway.client import Watched
-from gateway.views.exchange import Exchange, authenticated, deliver_any_way, natively
+from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, natively
 
 
 async def relayed_form(exchange: Exchange) -> None:
     authenticated(exchange)
-    form = await _read_form(exchange)
+    asked = Asked(await _read_form(exchange), natively)
     with Watched(exchange.client):
-        await deliver_any_way(exchange, form, natively)
+        await deliver_asked(exchange, asked)
 
 
 async def _read_form(exchange: Exchange) -> forms.Form:

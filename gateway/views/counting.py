@@ -7,7 +7,7 @@ from gateway.client import Watched
 from gateway.errors import NotImplementedHere
 from gateway.routing import Way
 from gateway.translation import Stamp, Translation, responses
-from gateway.views.exchange import Exchange, authenticated, deliver_any_way, read_call
+from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, read_call
 from gateway.views.expansion import whole
 
 
@@ -24,7 +24,7 @@ async def count_input_tokens(exchange: Exchange) -> None:
                 sent.members, way.target.model, context_length=sent.context_length
             )
 
-        await deliver_any_way(exchange, call, translate)
+        await deliver_asked(exchange, Asked(call, translate))
 
 
 async def compact(exchange: Exchange) -> None:

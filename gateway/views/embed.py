@@ -6,9 +6,10 @@ from gateway.client import Watched
 from gateway.refusals import Reworded
 from gateway.translation import embed
 from gateway.views.exchange import (
+    Asked,
     Exchange,
     authenticated,
-    deliver_any_way,
+    deliver_asked,
     natively,
     read_call,
 )
@@ -21,9 +22,9 @@ async def embedded(exchange: Exchange) -> None:
     call = await read_call(exchange)
     with Watched(exchange.client):
         try:
-            await deliver_any_way(exchange, call, natively)
+            await deliver_asked(exchange, Asked(call, natively))
         except Reworded as refusal:
             if not embed.is_undefined(refusal):
                 raise
             bare = embed.without_input_type(call)
-            await deliver_any_way(exchange, bare, natively, added=LEFT_OUT)
+            await deliver_asked(exchange, Asked(bare, natively, added=LEFT_OUT))

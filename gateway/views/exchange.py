@@ -147,17 +147,6 @@ class Asked:
             self._translation.body = b""
 
 
-async def deliver_any_way(
-    exchange: Exchange,
-    call: calls.Call | forms.Form,
-    translate: Translate,
-    *,
-    added: Pairs = (),
-) -> None:
-    """`deliver_asked` for a call that its view holds until the end."""
-    await deliver_asked(exchange, Asked(call, translate, added=added))
-
-
 async def deliver_asked(exchange: Exchange, asked: Asked) -> None:
     """Send the call by the first way that there turns out to be, natively if it can be.
 

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from gateway.calls import Call
 from gateway.client import Watched
 from gateway.routing import Way
 from gateway.translation import Stamp, Translation, messages
-from gateway.views.exchange import Exchange, authenticated, deliver_any_way, read_call
+from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, read_call
+
+Put = Callable[[Call, str], Translation]
+"""The call in the server's dialect, for its model of this id."""
 
 
 async def create(exchange: Exchange) -> None:
-    authenticated(exchange)
-    call, stamp = await read_call(exchange), Stamp.now()
-
-    def translate(way: Way) -> Translation | None:
-        if way.path == exchange.endpoint.path:
-            return None
-        return messages.to_chat(call.members, way.target.model, stamp)
-
-    with Watched(exchange.client):
-        await deliver_any_way(exchange, call, translate)
+    stamp = Stamp.now()
+    await _delivered(exchange, lambda call, model: messages.to_chat(call.members, model, stamp))
 
 
 async def count_tokens(exchange: Exchange) -> None:
+    await _delivered(exchange, lambda call, model: messages.to_tokenize(call.members, model))
+
+
+async def _delivered(exchange: Exchange, put: Put) -> None:
     authenticated(exchange)
-    call = await read_call(exchange)
-
-    def translate(way: Way) -> Translation | None:
-        if way.path == exchange.endpoint.path:
-            return None
-        return messages.to_tokenize(call.members, way.target.model)
-
+    asked = _asked(exchange.endpoint.path, await read_call(exchange), put)
     with Watched(exchange.client):
-        await deliver_any_way(exchange, call, translate)
+        await deliver_asked(exchange, asked)
+
+
+def _asked(native: str, call: Call, put: Put) -> Asked:
+    def translate(way: Way) -> Translation | None:
+        return None if way.path == native else put(call, way.target.model)
+
+    return Asked(call, translate)

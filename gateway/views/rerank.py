@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from gateway.calls import Call
 from gateway.client import Watched
 from gateway.routing import Way
 from gateway.translation import Translation, rerank
-from gateway.views.exchange import Exchange, authenticated, deliver_any_way, read_call
+from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, read_call
 
 
 async def reranked(exchange: Exchange) -> None:
     authenticated(exchange)
-    call = await read_call(exchange)
+    asked = _asked(await read_call(exchange))
+    with Watched(exchange.client):
+        await deliver_asked(exchange, asked)
 
+
+def _asked(call: Call) -> Asked:
     def translate(way: Way) -> Translation | None:
         return rerank.to_vllm(call.members, way.target.model, way.path)
 
-    with Watched(exchange.client):
-        await deliver_any_way(exchange, call, translate)
+    return Asked(call, translate)
