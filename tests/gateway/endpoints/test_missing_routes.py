@@ -55,6 +55,18 @@ def test_a_missing_route_is_learnt_by_one_call(gateway, vllm, path):
     assert gateway.post("/tokenize", BODY).status == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/classify"])
+def test_a_call_goes_to_the_next_server_of_the_model_that_has_the_route(gateway, vllm, path):
+    with ScriptedVllm() as other:
+        gateway.publish(provider(vllm.url), provider(other.url, "omega"))
+        vllm.will_replay(NOT_FOUND)
+        answers = [gateway.post(path, BODY) for _ in range(2)]
+
+        assert [answer.headers["x-aurora-provider"] for answer in answers] == ["omega"] * 2
+        assert (len(vllm.received), len(other.received)) == (1, 2)
+        assert vllm.received[0].body == other.received[0].body
+
+
 @pytest.mark.parametrize("path", FALL_BACKS)
 def test_a_call_goes_by_the_next_path_that_there_is(gateway, vllm, path):
     first, following = FALL_BACKS[path]
