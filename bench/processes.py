@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -42,9 +43,12 @@ def cores() -> tuple[int, int]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that the system gives nobody of its own accord, so that it is still free once a server that
+    takes its time to start listens there. Raises CannotStart."""
+    for port in random.sample(range(20_000, 30_000), 50):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise CannotStart("no port of loopback is free")
 
 
 @contextlib.contextmanager

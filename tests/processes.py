@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -13,19 +15,20 @@ OURS = ("AURORA_", "VLLM_", "DATABASE_URL", "DJANGO_")
 """How the variables begin that steer Aurora, vLLM or Django."""
 NONE: Mapping[str, str] = MappingProxyType({})
 LOOK_SECONDS = 0.01
+PORTS = range(20_000, 30_000)
+"""Below those that systems give to whoever asks for any."""
 
 T = TypeVar("T")
 
 
 def free_port(wanted: int = 0) -> int:
-    """`wanted` if nothing listens there, else a port of loopback that was free a moment ago."""
-    try:
-        with socket.create_server(("127.0.0.1", wanted)) as listener:
-            return int(listener.getsockname()[1])
-    except OSError:
-        if not wanted:
-            raise
-        return free_port()
+    """`wanted` if nothing listens there, else a port of loopback that was free a moment ago: one
+    that the system gives nobody of its own accord, so that it stays so until a server that takes
+    its time to start listens there."""
+    for port in (wanted or random.choice(PORTS), *random.sample(PORTS, 50)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no port of loopback is free")
 
 
 def clean_environment(settings: Mapping[str, str] = NONE) -> dict[str, str]:

@@ -13,17 +13,27 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tests.raw_http import RESET_ON_CLOSE, Pairs, parse_head
 from tests.recorded import load
-from tests.scripting import Script, Scripting, answer, json_answer, replay_writes, spec_answer
+from tests.scripting import (
+    Script,
+    Scripting,
+    answer,
+    json_answer,
+    metrics_answer,
+    replay_writes,
+    spec_answer,
+)
 
 Result = TypeVar("Result")
 HEAD_LIMIT_BYTES = 1 << 20
 GUARDED = ("/v1", "/v2", "/inference", "/cohere")
+MODELS, SPEC = ("GET", "/v1/models"), ("GET", "/openapi.json")
+HEALTH, METRICS = ("GET", "/health"), ("GET", "/metrics")
 NOT_FOUND = {"detail": "Not Found"}
 UNSCRIPTED = {  # what a call without a script is answered with: plain, streamed
     "/v1/chat/completions": ("gen_chat_plain", "gen_chat_stream"),
@@ -74,6 +84,12 @@ class _Connection(asyncio.StreamReaderProtocol):
         self.vllm = vllm
         self.number = number
         self.in_call = False
+        self.transport: asyncio.Transport | None = None
+        vllm.connections.add(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
 
     def _begin(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.set_write_buffer_limits(0)  # drain() waits until the kernel has it all
@@ -87,6 +103,7 @@ class _Connection(asyncio.StreamReaderProtocol):
         return super().eof_received() or False
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.vllm.connections.discard(self)
         self._client_left()
         super().connection_lost(error)
 
@@ -159,26 +176,31 @@ class _Connection(asyncio.StreamReaderProtocol):
 class ScriptedVllm(Scripting):
     """A vLLM server for the time of a `with`; leaving it raises what went wrong inside.
 
-    `will_*` script the calls, `discovery.will_*` script GET /v1/models, and `spec.will_*` GET
-    /openapi.json, which is closed unless `routes` says what to tell there. Unscripted ones are
-    answered like a healthy server's. Every method may be used from any thread; those that wait
+    `will_*` script the calls, `discovery.will_*` script GET /v1/models, `health.will_*` GET /health,
+    `metrics.will_*` GET /metrics, and `spec.will_*` GET /openapi.json, which is closed unless
+    `routes` says what to tell there. Unscripted ones are answered like a healthy server's, whose
+    load is `load`. Every method may be used from any thread; those that wait
     block theirs, so call them with asyncio.to_thread where the gateway runs on the test's loop.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.discovery, self.spec = Scripting(), Scripting()
+        self.health, self.metrics = Scripting(), Scripting()
         self.models = ["meta-llama/Llama-3.1-8B-Instruct"]
         self.routes: tuple[str, ...] | None = None  # POST paths
         self.required_key: str | None = None
-        self.health_status = 200
+        self.load = (0, 0)  # calls running and waiting, as /metrics tells them
+        self.answers: Callable[[Received], Script | None] | None = None  # to calls without a script
         self.keep_alive_seconds = 5.0
         self.received: list[Received] = []
         self.discoveries: list[Received] = []
         self.spec_requests: list[Received] = []
+        self.probes: list[Received] = []  # of /health and /metrics
         self.left_at: list[float] = []  # time.monotonic() of each client that left during a call
         self.port = 0
         self.tasks: set[asyncio.Task[None]] = set()
+        self.connections: set[_Connection] = set()
         self._failures: list[BaseException] = []
         self._departures_waited_for = 0
         self._changed = threading.Condition()
@@ -192,16 +214,20 @@ class ScriptedVllm(Scripting):
 
     def __enter__(self) -> ScriptedVllm:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-vllm")
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="scripted-vllm", daemon=True
+        )
         self._thread.start()
         self.start()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        try:
+            self.stop()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
         if self._failures and error is None:
             raise self._failures[0]
 
@@ -239,21 +265,36 @@ class ScriptedVllm(Scripting):
     def script_for(self, request: Received) -> Script:
         """Record a request and choose its answer."""
         asked = (request.method, request.path)
-        is_discovery = asked in {("GET", "/v1/models"), ("GET", "/health")}
-        is_spec = asked == ("GET", "/openapi.json")
         with self._changed:
-            beside = self.spec_requests if is_spec else self.discoveries
-            (beside if is_spec or is_discovery else self.received).append(request)
+            self._beside.get(asked, self.received).append(request)
             self._changed.notify_all()
         if self._lacks_key(request):
             return Script((json_answer(401, {"error": "Unauthorized"}),))
-        if asked == ("GET", "/health"):
-            return Script((answer(self.health_status, [("vary", "Origin")]),))
-        if is_spec:
-            return self.spec.next_script() or Script((self._told_spec(),))
-        if is_discovery:
-            return self.discovery.next_script() or Script((json_answer(200, self._cards()),))
-        return self.next_script() or self._unscripted(request)
+        if asked in self._told:
+            scripting, usual = self._told[asked]
+            return scripting.next_script() or Script((usual(),))
+        scripted = self.next_script() or (self.answers(request) if self.answers else None)
+        return scripted or self._unscripted(request)
+
+    @property
+    def _beside(self) -> dict[tuple[str, str], list[Received]]:
+        """Where requests are kept that are no calls."""
+        return {
+            MODELS: self.discoveries,
+            SPEC: self.spec_requests,
+            HEALTH: self.probes,
+            METRICS: self.probes,
+        }
+
+    @property
+    def _told(self) -> dict[tuple[str, str], tuple[Scripting, Callable[[], bytes]]]:
+        """What a server tells of itself: how it is scripted, and what it says unscripted."""
+        return {
+            MODELS: (self.discovery, lambda: json_answer(200, self._cards())),
+            SPEC: (self.spec, self._told_spec),
+            HEALTH: (self.health, lambda: answer(200, [("vary", "Origin")])),
+            METRICS: (self.metrics, lambda: metrics_answer(*self.load)),
+        }
 
     def note_departure(self) -> None:
         with self._changed:
@@ -297,13 +338,27 @@ class ScriptedVllm(Scripting):
 
     async def _shut(self) -> None:
         if self._server:
-            self._server.close()
+            await self._close_the_door(self._server)
             self._server = None
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # the transports close their sockets
+        while self.connections:
+            for connection in self.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(0.001)
+
+    async def _close_the_door(self, server: asyncio.Server) -> None:
+        """Close it when no connection is on its way in: asyncio would drop one that is accepted
+        and has no transport yet, and nothing would tell its protocol."""
+        loop = asyncio.get_running_loop()
+        for listener in server.sockets:
+            loop.remove_reader(listener.fileno())
+        for _ in range(3):  # accepted, then given a transport, then told to its protocol
+            await asyncio.sleep(0)
+        server.close()
 
 
 def _wants_stream(request: Received) -> bool:

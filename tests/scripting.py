@@ -64,6 +64,18 @@ def spec_answer(post_paths: Iterable[str]) -> bytes:
     return json_answer(200, {"openapi": "3.1.0", "info": info, "paths": paths})
 
 
+def metrics_answer(running: int, waiting: int) -> bytes:
+    """What vLLM tells at /metrics, as far as it is of its load."""
+    labels = '{engine="0",model_name="m"}'
+    body = "".join(
+        f"# HELP vllm:num_requests_{name} Number of requests.\n"
+        f"# TYPE vllm:num_requests_{name} gauge\n"
+        f"vllm:num_requests_{name}{labels} {calls:.1f}\n"
+        for name, calls in (("running", running), ("waiting", waiting))
+    )
+    return answer(200, [("content-type", "text/plain; version=0.0.4")], body.encode())
+
+
 def replay_writes(recording: Recording) -> tuple[bytes, ...]:
     """The writes that repeat a recording: byte for byte, or its head and each of its pieces."""
     if recording.wire:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -49,7 +51,8 @@ def test_models_and_health_are_answered_and_are_no_calls(vllm, client):
 
     assert [card["id"] for card in cards] == ["one", "two"]
     assert (health.status, health.body) == (200, b"")
-    assert [seen.path for seen in vllm.discoveries] == ["/v1/models", "/health"]
+    assert [seen.path for seen in vllm.discoveries] == ["/v1/models"]
+    assert [seen.path for seen in vllm.probes] == ["/health"]
     assert vllm.received == []
 
 
@@ -195,6 +198,26 @@ def test_a_stopped_server_refuses_and_starts_again_on_its_port(vllm, client):
     with connect(vllm) as again:
         again.send(CHAT)
         assert again.read_answer().status == 200
+
+
+def test_it_stops_also_while_clients_are_just_connecting(vllm):
+    """A connection may be accepted in the very round in which the server closes."""
+    address, over = ("127.0.0.1", vllm.port), threading.Event()
+
+    def knock() -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                socket.create_connection(address).close()
+
+    knocking = threading.Thread(target=knock, daemon=True)
+    knocking.start()
+    try:
+        for _ in range(300):
+            vllm.stop()
+            vllm.start()
+    finally:
+        over.set()
+        knocking.join()
 
 
 def test_idle_connections_are_closed_after_a_while(vllm):

@@ -70,11 +70,12 @@ def serve(checkout: Path, database: Database) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def orm(checkout: Path, database: Database) -> Callable[[str], None]:
-    """Runs a line of Python on the models, in a process of its own."""
+def orm(checkout: Path, database: Database) -> Callable[[str], str]:
+    """Runs a line of Python on the models, in a process of its own. Gives what it printed last."""
 
-    def run(line: str) -> None:
+    def run(line: str) -> str:
         done = manage(checkout, database.settings, "shell", "-c", line)
         assert done.returncode == 0, done.stderr
+        return done.stdout.strip().rpartition("\n")[2]
 
     return run

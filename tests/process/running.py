@@ -72,7 +72,7 @@ class Running:
             text=True,
         )
         self._readers = [
-            threading.Thread(target=_collect, args=pair)
+            threading.Thread(target=_collect, args=pair, daemon=True)
             for pair in ((self._process.stdout, self.output), (self._process.stderr, self.errors))
         ]
         for reader in self._readers:
@@ -93,9 +93,19 @@ class Running:
     def ended(self) -> bool:
         return self._process.poll() is not None
 
+    @property
+    def resident_kib(self) -> int:
+        """The memory it takes now."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line)
+
     def signal(self) -> None:
         """Tell it to stop, and go on."""
         self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: it ends without a word."""
+        self._process.kill()
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
         """Its exit code. AssertionError if it has not ended by then; it is killed then."""

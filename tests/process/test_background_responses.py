@@ -36,7 +36,7 @@ def test_a_response_whose_process_ended_is_failed_with_a_reason(
         eventually(lambda: shown(aurora, id)["status"] == "in_progress", LIVE_SECONDS)
     finally:
         if end == "killed":
-            aurora._process.kill()
+            aurora.kill()
         aurora.stop()
 
     with Aurora(checkout, settings) as again:

@@ -43,7 +43,7 @@ class Traffic:
             trust_env=False,
         )
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="traffic")
+        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

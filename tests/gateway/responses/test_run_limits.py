@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,9 +24,9 @@ from tests.gateway.responses.making import (
     streamed_by,
 )
 from tests.gateway.state.stores import RunningStore
+from tests.held import held_bytes
 from tests.mounted import error_of, request
 from tests.processes import eventually
-from tests.scripted_vllm import Received
 
 KIB = 2**10
 OWNER = uuid4()
@@ -167,17 +166,6 @@ def test_a_call_of_any_size_may_wait_alone(on_loop):
         await runs.stop()
 
     on_loop(begin)
-
-
-def held_bytes(mark: bytes) -> int:
-    """Of all that this process holds, but for the fake server: how much of it has this mark."""
-    seen: dict[int, int] = {}
-    for holder in (each for each in gc.get_objects() if not isinstance(each, Received)):
-        for held in gc.get_referents(holder):
-            whole = memoryview(held).obj if isinstance(held, msgspec.Raw) else held
-            if isinstance(whole, bytes) and len(whole) > KIB and mark in whole:
-                seen[id(whole)] = len(whole)
-    return sum(seen.values())
 
 
 @pytest.mark.parametrize("background", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -19,6 +20,8 @@ from tests.processes import eventually
 
 RUNNING = b'{"id":"r","status":"in_progress","model":"a/m \\u0000","output":[]}'
 ABOUT_TO_BE_OVER = StateLimits(lease_seconds=0.0)
+SHORT_SECONDS = 2.0
+"""Long enough that no store finds the lease over before it is renewed."""
 
 
 def test_a_background_response_is_there_from_its_begin_to_its_end(store, other_process):
@@ -211,8 +214,9 @@ def test_a_runner_that_was_given_up_is_to_stop_and_its_end_comes_too_late(store)
 
 
 def test_a_beat_renews_the_lease(transactional_db):
-    with RunningStore(limits=ABOUT_TO_BE_OVER) as short:
+    with RunningStore(limits=StateLimits(lease_seconds=SHORT_SECONDS)) as short:
         short.begin(queued("r", items=(item("i"),)))
     with RunningStore() as store:
         assert store.beat(ANN, "r") is False
+        time.sleep(SHORT_SECONDS)
         assert background.end_those_left() == 0
