@@ -30,6 +30,16 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 
+class NoOutages(logging.Filter):
+    """Leaves out Django's traceback for each request that a failing database fails.
+
+    `outages` tells of the outage once; nothing else of Django's answers 503.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != 503
+
+
 class StdoutHandler(logging.StreamHandler[TextIO]):
     """Writes to standard output, and never waits for who reads it.
 

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aurora_site.outages.Outages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -123,13 +124,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "aurora_site.logs.JsonFormatter"}},
+    "filters": {"no_outages": {"()": "aurora_site.logs.NoOutages"}},
     "handlers": {"stdout": {"()": "aurora_site.logs.StdoutHandler", "formatter": "json"}},
     "root": {"handlers": ["stdout"], "level": "WARNING"},
     "loggers": {
         "aurora": {"level": OPTIONS["AURORA_LOG_LEVEL"].upper()},
         # A wrong Host is any scanner's; a traceback for each would fill the log.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["no_outages"]},
         "python_multipart": {"level": "CRITICAL"},  # of a broken form, its sender is told
     },
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.contrib import admin
@@ -9,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from aurora_site.outages import Unavailable, failure_behind
 from gateway import errors
 
 urlpatterns = [
@@ -24,6 +26,8 @@ def _json(error: errors.GatewayError, status: int) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Such as a Host header that AURORA_PUBLIC_URL does not allow."""
+    if failure := failure_behind(exception):
+        return Unavailable(failure)
     return _json(errors.InvalidRequest("This request cannot be served."), 400)
 
 
@@ -40,6 +44,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest, *arguments: Any) -> HttpResponse:
+    """Django calls it while it handles the exception."""
+    if failure := failure_behind(sys.exception()):
+        return Unavailable(failure)
     return _json(
         errors.GatewayError("Aurora failed to handle this request; its log says why."), 500
     )

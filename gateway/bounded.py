@@ -13,6 +13,8 @@ from gateway.errors import ClientGone, GatewayError, NotReady
 AT_ONCE = 8
 """Django takes a thread and perhaps a database connection for each request."""
 MOST_WAITING = 200
+MOST_WAITING_SECONDS = 30.0
+"""For one of these places: whatever those that have them wait for may never come."""
 MOST_UPLOADING = 100
 
 Application = Callable[[Any, Receive, Any], Awaitable[None]]
@@ -25,8 +27,15 @@ class Bounded:
     A place is taken only by a request whose body is there: slow uploads hold up nobody else.
     """
 
-    def __init__(self, application: Application, limits: Limits) -> None:
+    def __init__(
+        self,
+        application: Application,
+        limits: Limits,
+        *,
+        most_waiting_seconds: float = MOST_WAITING_SECONDS,
+    ) -> None:
         self._application, self._limits = application, limits
+        self._most_waiting_seconds = most_waiting_seconds
         self._places = asyncio.Semaphore(AT_ONCE)
         self._waiting, self._uploading = 0, 0
 
@@ -58,7 +67,10 @@ class Bounded:
             raise NotReady("Too many requests are waiting here.")
         self._waiting += 1
         try:
-            await self._places.acquire()
+            async with asyncio.timeout(self._most_waiting_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise NotReady("No place here has become free in time.") from None
         finally:
             self._waiting -= 1
         try:

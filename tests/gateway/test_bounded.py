@@ -178,6 +178,24 @@ def test_more_uploads_at_a_time_than_are_taken_in_are_503(server_thread, reading
     server_thread.stop(url)
 
 
+def test_nobody_waits_for_a_place_for_ever(server_thread):
+    over = asyncio.Event()
+
+    async def stuck(scope: Any, receive: Any, send: Any) -> None:
+        await over.wait()
+
+    bounded = Bounded(stuck, LIMITS, most_waiting_seconds=0.2)
+    url = server_thread.start(bounded, drain_seconds=0.05)
+    port = urlsplit(url).port or 0
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(RawClient("127.0.0.1", port)) for _ in range(AT_ONCE + 1)]
+        for client in clients:
+            client.send(request_bytes("GET", LOGIN))
+        answer = clients[-1].read_answer()
+    assert (answer.status, error_of(answer)["code"]) == (503, "not_ready")
+    server_thread.stop(url)
+
+
 def test_a_client_that_leaves_within_its_body_never_reaches_the_application(connect, reading):
     client = connect()
     client.send(request_bytes("POST", LOGIN, [("Content-Length", "100")]) + b"a=b")

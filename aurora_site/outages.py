@@ -1,0 +1,147 @@
+"""Django's part while the database fails: 503 in the one shape, soon, and one log line an outage."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection
+from django.http import HttpRequest, HttpResponse
+
+from gateway import errors
+from gateway.state.lane import named
+
+LOCK_SECONDS = 5
+"""How long a request waits for what another holds locked."""
+STATEMENT_SECONDS = 15
+"""As long as a host may be silent before the system gives its connection up (see `settings`)."""
+HANGING_SECONDS = 1.0
+"""A connection that failed only after this may have held others up."""
+
+Failure = OperationalError | InterfaceError
+log = logging.getLogger("aurora.admin")
+
+
+class Unavailable(HttpResponse):
+    """The answer while the database fails. `failure` is what the log may tell of it."""
+
+    def __init__(self, failure: Failure) -> None:
+        error = errors.DatabaseUnavailable(
+            "The database does not answer, and what was asked for may not be done. Try again soon."
+        )
+        super().__init__(
+            errors.shape(error), "application/json", error.status, headers=error.headers
+        )
+        self.failure = failure
+
+
+def failure_behind(error: BaseException | None) -> Failure | None:
+    """The failing of the database that `error` is or came of; None: a defect, or about rows.
+
+    Django words some anew: a session that could not be written becomes one that was deleted.
+    """
+    while error is not None:
+        if isinstance(error, OperationalError | InterfaceError) and not _is_of_sql(error):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_of_sql(error: Failure) -> bool:
+    """SQLite's word for a table that is not there, and the like, is OperationalError too."""
+    code: int | None = getattr(error.__cause__, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_ERROR
+
+
+class Outages:
+    """Middleware around all that reads rows.
+
+    Every page connects before its view is called, so that all of them answer alike; and none
+    waits for long. What fails later is found by `urls`; what a template swallowed, here: half a
+    page is none.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+        self._is_well, self._hangs = True, False
+        self._trying = threading.Lock()
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        failures: list[Failure] = []
+        with connection.execute_wrapper(partial(_watched, failures)):
+            answer = self._get_response(request)
+        if failures and not isinstance(answer, Unavailable):
+            answer = Unavailable(failures[0])
+        if isinstance(answer, Unavailable):
+            self._tell_of(answer.failure)
+        elif connection.connection is not None:
+            self._tell_of(None)
+        return answer
+
+    def process_view(self, request: HttpRequest, *view: Any) -> None:
+        """Connect. Where that hangs, one at a time tries, and the others are refused at once."""
+        if not self._hangs:
+            self._connect()
+        elif self._trying.acquire(blocking=False):
+            try:
+                self._connect()
+            finally:
+                self._trying.release()
+        else:
+            raise OperationalError("no connection to it has come about for some time")
+
+    def _connect(self) -> None:
+        began = time.monotonic()
+        try:
+            connection.ensure_connection()
+            _limit_waiting()
+        except (OperationalError, InterfaceError):
+            self._hangs = time.monotonic() - began > HANGING_SECONDS
+            raise
+        self._hangs = False
+
+    def _tell_of(self, failure: Failure | None) -> None:
+        """One line when the database begins to fail, and one when it can be reached again."""
+        if (failure is None) == self._is_well:
+            return
+        self._is_well = failure is None
+        if failure is None:
+            log.info("the admin and the management API reach the database again")
+        else:
+            log.error(
+                "the admin and the management API answer 503, the database fails them: %s",
+                named(failure),
+            )
+
+
+def _watched(failures: list[Failure], execute: Callable[..., Any], *arguments: Any) -> Any:
+    """Execute a statement, as Django's `execute_wrapper` has it; note it where that fails."""
+    try:
+        return execute(*arguments)
+    except (OperationalError, InterfaceError) as error:
+        if not _is_of_sql(error):
+            failures.append(error)
+        raise
+
+
+def _limit_waiting() -> None:
+    """Of this request's connection, which is closed with it: what migrates or seeds may wait.
+
+    Limits that the operator has set, in DATABASE_URL or for the database, stay.
+    """
+    limits = {"lock_timeout": LOCK_SECONDS, "statement_timeout": STATEMENT_SECONDS}
+    statement = f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}"
+    if connection.vendor == "postgresql":
+        each = (
+            f"CASE current_setting('{name}') WHEN '0'"
+            f" THEN set_config('{name}', '{seconds}s', false) END"
+            for name, seconds in limits.items()
+        )
+        statement = f"SELECT {', '.join(each)}"
+    with connection.wrap_database_errors:
+        connection.connection.execute(statement)
