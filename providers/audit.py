@@ -1,4 +1,4 @@
-"""What the history records: every change of a provider or key, with values before and after.
+"""What the history records: every change of a provider, key or alias, with values before and after.
 
 Sealed values are shown as set or not; digests, owners and use are left out.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from auditlog.registry import auditlog
 
-from providers.models import ApiKey, Provider
+from providers.models import Alias, AliasTarget, ApiKey, Provider
 
 
 def redacted(value: str) -> str:
@@ -23,3 +23,5 @@ def register() -> None:
         mask_callable="providers.audit.redacted",
     )
     auditlog.register(ApiKey, exclude_fields=["created", "digest", "last_used", "owner"])
+    auditlog.register(Alias, exclude_fields=["created"])
+    auditlog.register(AliasTarget)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from providers import addresses, revision, secrets
-from providers.models import ApiKey, ModelsMode, Provider
-from providers.snapshot import NOT_LOADED, Card, KeyEntry, ProviderEntry, Snapshot
+from providers import addresses, aliases, revision, secrets
+from providers.models import Alias, AliasTarget, ApiKey, ModelsMode, Provider, ResponseModel
+from providers.snapshot import (
+    NOT_LOADED,
+    AliasEntry,
+    Card,
+    KeyEntry,
+    ProviderEntry,
+    Snapshot,
+    TargetEntry,
+)
 
 log = logging.getLogger("aurora.catalog")
+MOST_LOGGED_CYCLES = 10
+
+ENTER_AGAIN = "enter it again in the admin"
 
 
 class Catalog:
@@ -29,16 +40,62 @@ class Catalog:
 
 
 def load() -> Snapshot:
-    """The snapshot of the rows as they are now: three queries, whatever the number of rows.
+    """The snapshot of the rows as they are now: five queries at most, whatever the number of rows.
 
     The revision is read first, so that a change made meanwhile is seen as one still to be read.
     """
     number = revision.current()
-    rows = Provider.objects.filter(enabled=True).select_related("discovery").order_by("name")
     return Snapshot(
         revision=number,
-        providers=MappingProxyType({entry.name: entry for entry in _entries(rows)}),
+        providers=enabled_providers(),
         keys=MappingProxyType({key.digest: _key_entry(key) for key in ApiKey.objects.usable()}),
+        aliases=_aliases(),
+    )
+
+
+def enabled_providers() -> Mapping[str, ProviderEntry]:
+    """The enabled providers by name, in the order of their names: one query."""
+    rows = Provider.objects.filter(enabled=True).select_related("discovery").order_by("name")
+    return MappingProxyType({entry.name: entry for entry in _entries(rows)})
+
+
+def enabled_aliases() -> list[Alias]:
+    """The enabled aliases with their targets: two queries."""
+    rows = Alias.objects.filter(enabled=True).order_by("name")
+    return list(rows.prefetch_related("targets"))
+
+
+def written(rows: Iterable[Alias]) -> dict[str, list[tuple[int, TargetEntry]]]:
+    """`rows` as providers.aliases takes them."""
+    return {
+        row.name: [(each.tier, target_entry(each)) for each in row.targets.all()] for row in rows
+    }
+
+
+def target_entry(row: AliasTarget) -> TargetEntry:
+    return TargetEntry(row.provider, row.model, row.weight)
+
+
+def _aliases() -> Mapping[str, AliasEntry]:
+    rows = enabled_aliases()
+    found = aliases.resolve(written(rows))
+    if found.cycles:
+        named = "; ".join(" -> ".join(cycle) for cycle in found.cycles[:MOST_LOGGED_CYCLES])
+        log.error("aliases lead to each other, so what leads on there was left out: %s", named)
+    if found.shortened:
+        log.error("aliases lead to too many targets: %s", ", ".join(found.shortened))
+    return MappingProxyType({row.name: _alias_entry(row, found.tiers[row.name]) for row in rows})
+
+
+def _alias_entry(row: Alias, tiers: aliases.Tiers) -> AliasEntry:
+    return AliasEntry(
+        name=row.name,
+        tiers=tiers,
+        policy=row.policy,
+        says_asked_model=row.response_model == ResponseModel.ASKED,
+        resumes=row.resumes,
+        queue_calls=row.queue_calls,
+        queue_seconds=row.queue_seconds,
     )
 
 
@@ -57,7 +114,7 @@ def provider_entry(row: Provider) -> ProviderEntry:
     try:
         key = row.api_key
     except secrets.Unopenable as error:
-        problem = f"{error}: enter it again in the admin"
+        problem = f"{error}: {ENTER_AGAIN}"
         log.error("provider %s: %s", row.name, problem)
     return ProviderEntry(
         id=row.id,
@@ -73,6 +130,10 @@ def provider_entry(row: Provider) -> ProviderEntry:
         problem=problem,
         routes=discovered_routes(row),
         translation=row.translation,
+        weight=row.weight,
+        max_concurrency=row.max_concurrency,
+        draining=row.draining,
+        repeats_after_timeout=row.repeats_after_timeout,
     )
 
 

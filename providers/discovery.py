@@ -30,10 +30,16 @@ SPEC_SECONDS = 5.0
 MOST_BYTES = 4 * 2**20
 MOST_MODELS = 2000
 MOST_ERROR_CHARACTERS = 500
+REFUSES_KEY = "The server refuses the API key"
+LISTS_NONE = "The server lists no models."
 
 
 class FetchFailed(Exception):
     """No answer came. The text says why, and holds no credentials."""
+
+
+class NoAnswerInTime(FetchFailed):
+    """The server may be there, and at something else."""
 
 
 class TooLong(FetchFailed):
@@ -47,7 +53,8 @@ class Fetched:
 
 
 class Fetch(Protocol):
-    """GET `url`; the whole answer within `seconds`, or FetchFailed; over `most_bytes`, TooLong."""
+    """GET `url`; the whole answer within `seconds`, else NoAnswerInTime; over `most_bytes`, TooLong;
+    and FetchFailed where none comes."""
 
     async def __call__(
         self, url: str, authorization: str | None, *, seconds: float, most_bytes: int
@@ -131,7 +138,7 @@ async def _routes(
 def read(answer: Fetched) -> Outcome:
     """What an answer to GET /v1/models says. Pure."""
     if answer.status in {401, 403}:
-        return Outcome(False, f"The server refuses the API key (HTTP {answer.status}).")
+        return Outcome(False, f"{REFUSES_KEY} (HTTP {answer.status}).")
     if answer.status == 404:
         return Outcome(False, "Nothing at /v1/models (HTTP 404): is the base URL right?")
     if answer.status != 200:
@@ -142,8 +149,13 @@ def read(answer: Fetched) -> Outcome:
         return Outcome(False, "The answer is not a list of models: is this a vLLM server?")
     cards = tuple(card for card in listing.data[:MOST_MODELS] if _is_sane(card))
     if not cards:
-        return Outcome(False, "The server lists no models.")
+        return Outcome(False, LISTS_NONE)
     return Outcome(True, f"{len(cards)} model{'s' if len(cards) > 1 else ''}.", cards)
+
+
+def is_misconfiguration(error: str) -> bool:
+    """Whether what went wrong is for an operator to put right: it does not pass by itself. Pure."""
+    return error.startswith((REFUSES_KEY, LISTS_NONE)) or error.endswith(catalog.ENTER_AGAIN)
 
 
 def _is_sane(card: dict[str, Any]) -> bool:

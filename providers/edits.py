@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 
-from providers import secrets
+from providers import alias_edits, secrets
 from providers.models import Provider, Source
 
 EDITABLE = (
@@ -20,15 +21,21 @@ EDITABLE = (
     "model_ids",
     "passthrough",
     "translation",
+    "weight",
+    "max_concurrency",
+    "draining",
+    "repeats_after_timeout",
     "connect_seconds",
     "first_byte_seconds",
     "idle_seconds",
 )
 
 
+@transaction.atomic
 def save(provider: Provider) -> bool:
     """Save an edited row, if anything of it has changed. Whether it ended the row's following.
 
+    The targets of aliases that name it follow a new name.
     Its base URL must be normalised already: a URL written otherwise would count as a change.
     """
     held = Provider.objects.get(pk=provider.pk)
@@ -38,6 +45,8 @@ def save(provider: Provider) -> bool:
     if detaches:
         provider.detached = timezone.now()
     provider.save()
+    if held.name != provider.name:
+        alias_edits.rename_provider(held.name, provider.name)
     return detaches
 
 

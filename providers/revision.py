@@ -10,9 +10,9 @@ from typing import Any
 from django.db.models import F
 from django.db.models.signals import post_delete, post_save
 
-from providers.models import ApiKey, Discovery, Provider, Revision
+from providers.models import Alias, AliasTarget, ApiKey, Discovery, Provider, Revision
 
-WATCHED = (Provider, Discovery, ApiKey)
+WATCHED = (Provider, Discovery, ApiKey, Alias, AliasTarget)
 
 
 def connect() -> None:

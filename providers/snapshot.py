@@ -40,6 +40,41 @@ class ProviderEntry:
     """The paths that the server takes a POST on, as it says itself; None if it does not say."""
     translation: str = "auto"
     """"auto": what the server speaks goes to it as it came. "always": by way of chat completions."""
+    weight: float = 1.0
+    """Its share of the load beside other servers of the same model."""
+    max_concurrency: int | None = None
+    """Most calls at once, of all processes together; None: no limit."""
+    draining: bool = False
+    """It gets no new call."""
+    repeats_after_timeout: bool = False
+    """Whether a call that it left unanswered may be sent to another server."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEntry:
+    """A model of the provider of this name; of every provider that serves it if `provider` is
+    empty. `weight` is its share of its tier."""
+
+    provider: str
+    model: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AliasEntry:
+    """An enabled alias, with other aliases resolved: no target of it names one."""
+
+    name: str
+    tiers: tuple[tuple[TargetEntry, ...], ...]
+    policy: str = ""
+    """One of providers.models.Policy; empty: the installation's."""
+    says_asked_model: bool = False
+    """Whether answers say this name as their `model`, and not what the server says."""
+    resumes: bool = False
+    """Whether another server finishes the stream of one that dies."""
+    queue_calls: int | None = None
+    queue_seconds: float | None = None
+    """None: the installation's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +110,10 @@ class Snapshot:
     providers: Mapping[str, ProviderEntry]
     keys: Mapping[str, KeyEntry]
     """By digest; see secrets.digests."""
+    aliases: Mapping[str, AliasEntry] = field(default_factory=lambda: MappingProxyType({}))
+    """By name."""
     cards: Mapping[str, Card] = field(init=False)
-    """What GET /v1/models lists, by public id, in order."""
+    """What GET /v1/models lists, by public id or alias, in order."""
 
     @property
     def is_loaded(self) -> bool:
@@ -88,6 +125,9 @@ class Snapshot:
             for provider in self.providers.values()
             for model, card in provider.models.items()
         }
+        for alias in self.aliases.values():
+            if card := alias_card(alias, self.providers):
+                cards[alias.name] = card
         object.__setattr__(self, "cards", MappingProxyType(dict(sorted(cards.items()))))
 
 
@@ -113,3 +153,27 @@ def public_card(provider: ProviderEntry, model: str, card: Card) -> Card:
     """The card as clients see it: the server's own, under the public id, owned by the provider."""
     shown = {"id": public_id(provider.name, model), "object": "model", "owned_by": provider.name}
     return {**card, **shown}
+
+
+def served(
+    target: TargetEntry, providers: Mapping[str, ProviderEntry]
+) -> tuple[ProviderEntry, ...]:
+    """The providers that serve `target`, in the order of their names, draining ones too.
+
+    A look-up if it names one; otherwise one for each provider.
+    """
+    if target.provider:
+        named = providers.get(target.provider)
+        return (named,) if named is not None and target.model in named.models else ()
+    return tuple(entry for entry in providers.values() if target.model in entry.models)
+
+
+def alias_card(alias: AliasEntry, providers: Mapping[str, ProviderEntry]) -> Card | None:
+    """The card of the first target that is served, the heaviest of its tier first, under the
+    alias's name; None if none is."""
+    for tier in alias.tiers:
+        for target in sorted(tier, key=lambda each: -each.weight):
+            if entries := served(target, providers):
+                card = entries[0].models[target.model]
+                return {**card, "id": alias.name, "object": "model", "owned_by": "aurora"}
+    return None

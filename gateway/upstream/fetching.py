@@ -1,4 +1,4 @@
-"""One small question to one server, for discovery: its own pool, closed at the end."""
+"""One small question to one server, for discovery and probes: its own pool, closed at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 import httpx
 
 from gateway.upstream.transport import AiohttpTransport
-from providers.discovery import Fetched, FetchFailed, TooLong
+from providers.discovery import Fetched, FetchFailed, NoAnswerInTime, TooLong
 
 
 async def fetch(url: str, authorization: str | None, *, seconds: float, most_bytes: int) -> Fetched:
@@ -26,7 +26,7 @@ async def fetch(url: str, authorization: str | None, *, seconds: float, most_byt
         async with asyncio.timeout(seconds):
             return await _whole(await transport.handle_async_request(request), most_bytes)
     except (TimeoutError, httpx.TimeoutException):
-        raise FetchFailed(f"No answer within {seconds:g} s.") from None
+        raise NoAnswerInTime(f"No answer within {seconds:g} s.") from None
     except httpx.TransportError as error:
         raise FetchFailed(f"Cannot be reached: {error}.") from None
     finally:

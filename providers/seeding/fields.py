@@ -12,6 +12,8 @@ from typing import Any
 from providers import addresses, secrets
 
 LEAST_SECONDS, MOST_SECONDS = 0.1, 86_400
+LEAST_WEIGHT, MOST_WEIGHT = 0.01, 1000
+LEAST_CONCURRENCY, MOST_CONCURRENCY = 1, 1_000_000
 _TRUTH = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
@@ -73,10 +75,26 @@ def boolean(value: Any) -> bool:
 
 
 def seconds(value: Any) -> float:
+    return _within(value, LEAST_SECONDS, MOST_SECONDS, "number of seconds")
+
+
+def weight(value: Any) -> float:
+    return _within(value, LEAST_WEIGHT, MOST_WEIGHT, "number")
+
+
+def max_concurrency(value: Any) -> int:
+    """A whole number. No limit is said by saying nothing."""
+    number = _within(value, LEAST_CONCURRENCY, MOST_CONCURRENCY, "whole number")
+    if not number.is_integer():
+        raise ValueError("a whole number is needed")
+    return int(number)
+
+
+def _within(value: Any, least: float, most: float, what: str) -> float:
     try:
         number = float(value) if not isinstance(value, bool) else None
     except (TypeError, ValueError, OverflowError):
         number = None
-    if number is None or not LEAST_SECONDS <= number <= MOST_SECONDS:
-        raise ValueError(f"a number of seconds from {LEAST_SECONDS} to {MOST_SECONDS} is needed")
+    if number is None or not least <= number <= most:
+        raise ValueError(f"a {what} from {least} to {most} is needed")
     return number

@@ -30,6 +30,10 @@ class Wanted:
     enabled: bool = True
     passthrough: str = "inference"
     translation: str = "auto"
+    weight: float = 1
+    max_concurrency: int | None = None
+    draining: bool = False
+    repeats_after_timeout: bool = False
     connect_seconds: float = 5
     first_byte_seconds: float = 600
     idle_seconds: float = 300

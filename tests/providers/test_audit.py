@@ -8,7 +8,7 @@ import pytest
 from auditlog.models import LogEntry
 
 from providers.key_use import KeyUse
-from providers.models import ApiKey, Discovery, Provider
+from providers.models import Alias, AliasTarget, ApiKey, Discovery, Provider
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +99,17 @@ def test_what_was_discovered_and_the_use_of_keys_are_not_history(row):
     use.note(held.pk)
     use.write()
     assert LogEntry.objects.count() == before
+
+
+def test_an_alias_and_its_targets_are_recorded():
+    alias = Alias.objects.create(name="chat")
+    target = AliasTarget.objects.create(alias=alias, model="m")
+    alias.policy, target.weight = "random", 2.0
+    alias.save()
+    target.save()
+    assert entries(alias)[-1].changes == {"policy": ["", "random"]}
+    assert entries(target)[-1].changes == {"weight": ["1.0", "2.0"]}
+    pk = target.pk
+    target.delete()
+    gone = LogEntry.objects.get(object_pk=str(pk), action=LogEntry.Action.DELETE)
+    assert gone.object_repr == "m of chat"

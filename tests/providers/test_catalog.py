@@ -13,8 +13,8 @@ from django.utils import timezone
 from aurora_site.keyring import Keyring
 from providers import revision
 from providers.catalog import Catalog, load
-from providers.models import ApiKey, Discovery, Provider
-from providers.snapshot import KeyEntry
+from providers.models import Alias, AliasTarget, ApiKey, Discovery, Provider
+from providers.snapshot import AliasEntry, KeyEntry, TargetEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +28,13 @@ def add(name: str = "a", *, discovered: Any = None, api_key: str = "", **fields:
     row.save()
     if discovered is not None:
         Discovery.objects.create(provider=row, cards=discovered)
+    return row
+
+
+def add_alias(name: str, *targets: tuple[int, str, str], **fields: Any) -> Alias:
+    row = Alias.objects.create(name=name, **fields)
+    for tier, provider, model in targets:
+        AliasTarget.objects.create(alias=row, tier=tier, provider=provider, model=model)
     return row
 
 
@@ -166,9 +173,54 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(django_assert_max_num
     for number in range(20):
         add(f"p{number}", discovered=SERVED, api_key=UPSTREAM_SECRET)
         ApiKey.objects.issue(f"k{number}")
-    with django_assert_max_num_queries(3):
+        add_alias(f"x{number}", (1, "", "m"), (2, "p1", "org/n"))
+    with django_assert_max_num_queries(5):
         snapshot = load()
-    assert (len(snapshot.providers), len(snapshot.keys), len(snapshot.cards)) == (20, 20, 40)
+    assert (len(snapshot.providers), len(snapshot.keys), len(snapshot.cards)) == (20, 20, 60)
+    assert len(snapshot.aliases) == 20
+
+
+def test_an_alias_is_there_with_what_others_it_leads_to():
+    add_alias("chat", (5, "", "small"), (2, "gpu-1", "m"))
+    add_alias(
+        "small",
+        (1, "", "n"),
+        policy="random",
+        response_model="asked",
+        resumes=True,
+        queue_calls=0,
+        queue_seconds=1.5,
+    )
+    add_alias("off", (1, "", "n"), enabled=False)
+    n = TargetEntry("", "n")
+    assert dict(load().aliases) == {
+        "chat": AliasEntry("chat", ((TargetEntry("gpu-1", "m"),), (n,))),
+        "small": AliasEntry("small", ((n,),), "random", True, True, 0, 1.5),
+    }
+
+
+def test_what_is_off_is_no_alias_for_others_either():
+    add_alias("chat", (1, "", "off"))
+    add_alias("off", (1, "", "n"), enabled=False)
+    assert load().aliases["chat"].tiers == ((TargetEntry("", "off"),),)
+
+
+def test_aliases_that_were_made_a_cycle_past_the_forms_are_cut_and_told_of_once(caplog):
+    add_alias("a", (1, "", "b"), (1, "", "m"))
+    add_alias("b", (1, "", "a"), (2, "", "n"))
+    with caplog.at_level(logging.ERROR, "aurora.catalog"):
+        aliases = load().aliases
+    assert aliases["a"].tiers == ((TargetEntry("", "m"),),)
+    assert aliases["b"].tiers == ((TargetEntry("", "n"),),)
+    [line] = [record.message for record in caplog.records]
+    assert "a -> b -> a" in line or "b -> a -> b" in line
+
+
+def test_an_alias_without_targets_breaks_nothing():
+    add_alias("empty")
+    add_alias("chat", (1, "", "empty"), (3, "", "m"))
+    assert load().aliases["empty"].tiers == ()
+    assert load().aliases["chat"].tiers == ((TargetEntry("", "m"),),)
 
 
 def test_a_snapshot_knows_which_changes_it_has_seen():

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from providers import revision
-from providers.models import ApiKey, Discovery, Provider, Revision
+from providers.models import Alias, AliasTarget, ApiKey, Discovery, Provider, Revision
 
 pytestmark = pytest.mark.django_db
 
@@ -37,6 +37,7 @@ CHANGES = {
     "a provider deleted": lambda row: row.delete(),
     "providers deleted at once": lambda row: Provider.objects.all().delete(),
     "something discovered": lambda row: Discovery.objects.create(provider=row),
+    "an alias added": lambda row: Alias.objects.create(name="x"),
     "a key issued": lambda row: ApiKey.objects.issue("n"),
 }
 
@@ -55,6 +56,15 @@ def test_every_step_of_a_keys_life_makes_it_grow():
         held.revoke,
         held.delete,
     ):
+        before = revision.current()
+        step()
+        assert revision.current() > before
+
+
+def test_every_step_of_an_aliass_life_makes_it_grow():
+    alias = Alias.objects.create(name="x")
+    target = AliasTarget(alias=alias, model="m")
+    for step in (target.save, alias.save, target.delete, alias.delete):
         before = revision.current()
         step()
         assert revision.current() > before

@@ -8,7 +8,7 @@ import pytest
 from auditlog.models import LogEntry
 from django.utils import timezone
 
-from providers import revision
+from providers import edits, revision
 from providers.models import Discovery, Provider, Source
 from providers.seeding.apply import apply
 from providers.seeding.wanted import SeedError, Wanted
@@ -25,6 +25,10 @@ FULL = Wanted(
     enabled=False,
     passthrough="control",
     translation="always",
+    weight=0.5,
+    max_concurrency=8,
+    draining=True,
+    repeats_after_timeout=True,
     connect_seconds=1,
     first_byte_seconds=2,
     idle_seconds=3.5,
@@ -42,6 +46,8 @@ def test_a_wanted_provider_becomes_a_row_with_every_field():
     assert (row.type, row.base_url, row.api_key) == ("vllm", "http://h:1/v1", "upstream-secret")
     assert (row.model_ids, row.models_mode) == (["m", "n"], "allowlist")
     assert (row.enabled, row.passthrough, row.translation) == (False, "control", "always")
+    assert (row.weight, row.max_concurrency) == (0.5, 8)
+    assert (row.draining, row.repeats_after_timeout) == (True, True)
     assert (row.connect_seconds, row.first_byte_seconds, row.idle_seconds) == (1, 2, 3.5)
     assert (row.source, row.detached) == ("yaml", None)
 
@@ -67,6 +73,10 @@ def test_a_row_that_fits_is_not_written():
         ({"enabled": True}, "enabled"),
         ({"passthrough": "off"}, "passthrough"),
         ({"translation": "auto"}, "translation"),
+        ({"weight": 1}, "weight"),
+        ({"max_concurrency": None}, "max_concurrency"),
+        ({"draining": False}, "draining"),
+        ({"repeats_after_timeout": False}, "repeats_after_timeout"),
         ({"connect_seconds": 9}, "connect_seconds"),
         ({"first_byte_seconds": 9}, "first_byte_seconds"),
         ({"idle_seconds": 9}, "idle_seconds"),
@@ -123,6 +133,18 @@ def test_a_row_made_in_the_admin_is_left_alone():
     ]
     assert apply([]) == []
     assert held().base_url == "http://mine:1/v1"
+
+
+def test_a_server_drained_in_the_admin_stays_so_at_the_next_start():
+    wanted = replace(FULL, draining=False)
+    apply([wanted])
+    row = held()
+    row.draining = True
+    edits.save(row)
+
+    apply([wanted])
+
+    assert held().draining
 
 
 @pytest.mark.parametrize("sealed_by", ["another row", "nobody"])

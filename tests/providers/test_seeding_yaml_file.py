@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.validators import BaseValidator
@@ -69,6 +70,8 @@ def test_what_is_not_said_has_the_models_own_default():
 
     for member in ("type", "enabled", "passthrough", "translation", "api_key"):
         assert getattr(found, member) == getattr(row, member)
+    for member in ("weight", "max_concurrency", "draining", "repeats_after_timeout"):
+        assert getattr(found, member) == getattr(row, member)
     for member in ("connect_seconds", "first_byte_seconds", "idle_seconds"):
         assert getattr(found, member) == getattr(row, member)
     assert (found.mode, list(found.models)) == (row.models_mode, row.model_ids)
@@ -85,9 +88,15 @@ def test_the_file_knows_the_same_rules_as_the_model():
     }
     for member, choices in closed.items():
         assert [yaml_file.READERS[member](value) for value in choices.values] == choices.values
-    bounds = Provider._meta.get_field("idle_seconds").validators
-    limits = {bound.limit_value for bound in bounds if isinstance(bound, BaseValidator)}
-    assert limits == {fields.LEAST_SECONDS, fields.MOST_SECONDS}
+    assert limits("idle_seconds") == {fields.LEAST_SECONDS, fields.MOST_SECONDS}
+    assert limits("weight") == {fields.LEAST_WEIGHT, fields.MOST_WEIGHT}
+    assert {fields.LEAST_CONCURRENCY, fields.MOST_CONCURRENCY} <= limits("max_concurrency")
+
+
+def limits(name: str) -> set[object]:
+    """The bounds that the model's field has."""
+    field: Any = Provider._meta.get_field(name)
+    return {bound.limit_value for bound in field.validators if isinstance(bound, BaseValidator)}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +116,13 @@ def test_the_file_knows_the_same_rules_as_the_model():
         ("passthrough: 'off'", "passthrough", "off"),
         ("passthrough: control", "passthrough", "control"),
         ("translation: always", "translation", "always"),
+        ("weight: 2", "weight", 2),
+        ("weight: '0.01'", "weight", 0.01),
+        ("max_concurrency: 64", "max_concurrency", 64),
+        ("max_concurrency: '64'", "max_concurrency", 64),
+        ("max_concurrency: null", "max_concurrency", None),
+        ("draining: true", "draining", True),
+        ("repeats_after_timeout: 'yes'", "repeats_after_timeout", True),
         ("connect_seconds: 1", "connect_seconds", 1),
         ("first_byte_seconds: 0.5", "first_byte_seconds", 0.5),
         ("idle_seconds: '86400'", "idle_seconds", 86400),
@@ -188,6 +204,16 @@ def test_a_variable_that_cannot_be_used_is_a_problem(members, told):
         ("translation: true", "providers.a.translation: auto or always is needed"),
         ("passthrough: on", "providers.a.passthrough: off or inference or control"),
         ("passthrough: [off]", "providers.a.passthrough: off or inference or control"),
+        ("weight: 0", "providers.a.weight: a number from 0.01 to 1000 is needed"),
+        ("weight: heavy", "providers.a.weight: a number from"),
+        ("weight: .nan", "providers.a.weight: a number from"),
+        ("weight: true", "providers.a.weight: a number from"),
+        ("max_concurrency: 0", "providers.a.max_concurrency: a whole number from 1 to 1000000"),
+        ("max_concurrency: 1.5", "providers.a.max_concurrency: a whole number is needed"),
+        ("max_concurrency: .inf", "providers.a.max_concurrency: a whole number from"),
+        ("max_concurrency: [8]", "providers.a.max_concurrency: a whole number from"),
+        ("draining: 1", "providers.a.draining: true or false"),
+        ("repeats_after_timeout: maybe", "providers.a.repeats_after_timeout: true or false"),
         ("idle_seconds: 0", "providers.a.idle_seconds: a number of seconds from 0.1 to 86400"),
         ("idle_seconds: -1", "providers.a.idle_seconds: "),
         ("idle_seconds: 86401", "providers.a.idle_seconds: "),

@@ -1,29 +1,21 @@
-"""What exists: providers, what was discovered of them, and callers' keys."""
+"""Providers, and what was discovered of them."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models, transaction
-from django.db.models import F, Q
-from django.utils import timezone
+from django.db import models
+from django.db.models import Q
 
 from providers import addresses, secrets
+from providers.models.aliases import weight_field
+from providers.models.sources import Source
 from providers.snapshot import is_model_id
 
 SLUG = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?\Z"
-
-
-class Source(models.TextChoices):
-    """Who made a row, and so whom it follows at the next start."""
-
-    ENV = "env", "environment"
-    YAML = "yaml", "YAML file"
-    ADMIN = "admin", "admin"
 
 
 class ModelsMode(models.TextChoices):
@@ -111,6 +103,22 @@ class Provider(models.Model):
         default=Translation.AUTO,
         help_text="How calls to /v1/responses and /v1/messages reach this server.",
     )
+    weight = weight_field("Its share of the load beside other servers of the same model.")
+    max_concurrency = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="Most calls at once, shared out among the processes, rounded up; others wait. Empty: no limit.",
+    )
+    draining = models.BooleanField(
+        default=False,
+        help_text="On: it gets no new call; those that run are finished.",
+    )
+    repeats_after_timeout = models.BooleanField(
+        default=False,
+        help_text="On: a call that it left unanswered for too long is sent to another server,"
+        " though it may still run here.",
+    )
     connect_seconds = _seconds(5.0, "Longest wait for a connection.")
     first_byte_seconds = _seconds(600.0, "Longest wait for the first byte of an answer.")
     idle_seconds = _seconds(300.0, "Longest silence within an answer. The whole has no limit.")
@@ -151,6 +159,11 @@ class Provider(models.Model):
             models.CheckConstraint(
                 condition=Q(connect_seconds__gt=0, first_byte_seconds__gt=0, idle_seconds__gt=0),
                 name="provider_seconds_are_positive",
+            ),
+            models.CheckConstraint(condition=Q(weight__gt=0), name="provider_weight_is_positive"),
+            models.CheckConstraint(
+                condition=Q(max_concurrency=None) | Q(max_concurrency__gt=0),
+                name="provider_max_concurrency_is_positive",
             ),
             models.CheckConstraint(
                 condition=Q(source__in=Source.values), name="provider_source_is_known"
@@ -205,133 +218,3 @@ class Discovery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider_id}: {self.error or f'{len(self.cards)} models'}"
-
-
-class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    def usable(self) -> ApiKeyQuerySet:
-        """The keys a call is accepted with now."""
-        return self.in_state("usable")
-
-    def in_state(self, state: str) -> ApiKeyQuerySet:
-        """The keys of which `ApiKey.state` says so now, or all "usable" ones; none for other words."""
-        unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
-        unended = Q(revoked=None, retired=None)
-        conditions = {
-            "usable": unended & unexpired,
-            "active": unended & unexpired & Q(successor=None),
-            "rotated": unended & unexpired & ~Q(successor=None),
-            "expired": unended & ~unexpired,
-            "retired": Q(revoked=None) & ~Q(retired=None),
-            "revoked": ~Q(revoked=None),
-        }
-        return self.filter(conditions[state]) if state in conditions else self.none()
-
-    def issue(self, name: str, **fields: Any) -> tuple[ApiKey, str]:
-        """A new master key and its secret, which is nowhere else and cannot be had again."""
-        secret = secrets.new_key()
-        return self.register(secret, name=name, **fields), secret
-
-    def register(self, secret: str, **fields: Any) -> ApiKey:
-        """A key for a secret that somebody else chose."""
-        return self.create(digest=secrets.digests(secret)[0], hint=secrets.hint(secret), **fields)
-
-    def holding(self, secret: str) -> ApiKey | None:
-        """The key with this secret, usable or not."""
-        return self.filter(digest__in=secrets.digests(secret)).first()
-
-
-class ApiKey(models.Model):
-    """A caller's credential. Its secret is shown once, when issued; what is kept is a digest.
-
-    A revoked key stays as a tombstone, so that an environment variable still holding its secret
-    does not bring it back.
-    """
-
-    class Kind(models.TextChoices):
-        MASTER = "master", "master"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=80, help_text="Who uses this key, and for what.")
-    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.MASTER)
-    hint = models.CharField(max_length=16, editable=False)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    created = models.DateTimeField(auto_now_add=True)
-    expires = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
-    revoked = models.DateTimeField(null=True, editable=False)
-    retired = models.DateTimeField(
-        null=True, editable=False, help_text="When its environment variable stopped holding it."
-    )
-    successor = models.OneToOneField(
-        "self", models.SET_NULL, null=True, editable=False, related_name="predecessor"
-    )
-    owner = models.UUIDField(
-        default=uuid.uuid4,
-        editable=False,
-        db_index=True,
-        help_text="Who owns what is kept: the same for a key and all that it is rotated into.",
-    )
-    last_used = models.DateTimeField(null=True, editable=False)
-    source = models.CharField(
-        max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False
-    )
-
-    objects = ApiKeyQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = "API key"
-        ordering = ("-created",)
-        constraints = (
-            models.CheckConstraint(condition=Q(kind__in=["master"]), name="api_key_kind_is_known"),
-            models.CheckConstraint(
-                condition=Q(source__in=Source.values), name="api_key_source_is_known"
-            ),
-            models.CheckConstraint(
-                condition=~Q(successor=F("id")), name="api_key_succeeds_another"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.hint})"
-
-    @property
-    def usable(self) -> bool:
-        return self.state in {"active", "rotated"}
-
-    @property
-    def state(self) -> str:
-        """revoked, retired, expired, rotated (usable until its overlap ends) or active."""
-        if self.revoked or self.retired:
-            return "revoked" if self.revoked else "retired"
-        if self.expires and self.expires <= timezone.now():
-            return "expired"
-        return "rotated" if self.successor_id else "active"
-
-    @transaction.atomic
-    def rotate(self, overlap: timedelta) -> tuple[ApiKey, str]:
-        """A successor and its secret; this key goes on for `overlap`, or to its own earlier expiry.
-
-        Raises ValidationError if this key is not usable or has been rotated before.
-        """
-        held = ApiKey.objects.select_for_update().get(pk=self.pk)
-        if held.state != "active":
-            raise ValidationError(f"This key is {held.state}: it cannot be rotated.")
-        successor, secret = ApiKey.objects.issue(self.name, kind=self.kind, owner=held.owner)
-        end = timezone.now() + overlap
-        self.expires = min(end, held.expires or end)
-        self.successor = successor
-        self.save(update_fields=["expires", "successor"])
-        return successor, secret
-
-    def revoke(self, now: datetime | None = None) -> None:
-        """End this key for good. Revoking twice keeps the first time."""
-        self.revoked = self.revoked or now or timezone.now()
-        self.save(update_fields=["revoked"])
-
-
-class Revision(models.Model):
-    """One row that counts the changes to what the snapshot is made of; every process watches it."""
-
-    number = models.BigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return str(self.number)

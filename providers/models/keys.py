@@ -1,0 +1,136 @@
+"""Callers' keys."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from providers import secrets
+from providers.models.sources import Source
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self) -> ApiKeyQuerySet:
+        """The keys a call is accepted with now."""
+        return self.in_state("usable")
+
+    def in_state(self, state: str) -> ApiKeyQuerySet:
+        """The keys of which `ApiKey.state` says so now, or all "usable" ones; none for other words."""
+        unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
+        unended = Q(revoked=None, retired=None)
+        conditions = {
+            "usable": unended & unexpired,
+            "active": unended & unexpired & Q(successor=None),
+            "rotated": unended & unexpired & ~Q(successor=None),
+            "expired": unended & ~unexpired,
+            "retired": Q(revoked=None) & ~Q(retired=None),
+            "revoked": ~Q(revoked=None),
+        }
+        return self.filter(conditions[state]) if state in conditions else self.none()
+
+    def issue(self, name: str, **fields: Any) -> tuple[ApiKey, str]:
+        """A new master key and its secret, which is nowhere else and cannot be had again."""
+        secret = secrets.new_key()
+        return self.register(secret, name=name, **fields), secret
+
+    def register(self, secret: str, **fields: Any) -> ApiKey:
+        """A key for a secret that somebody else chose."""
+        return self.create(digest=secrets.digests(secret)[0], hint=secrets.hint(secret), **fields)
+
+    def holding(self, secret: str) -> ApiKey | None:
+        """The key with this secret, usable or not."""
+        return self.filter(digest__in=secrets.digests(secret)).first()
+
+
+class ApiKey(models.Model):
+    """A caller's credential. Its secret is shown once, when issued; what is kept is a digest.
+
+    A revoked key stays as a tombstone, so that an environment variable still holding its secret
+    does not bring it back.
+    """
+
+    class Kind(models.TextChoices):
+        MASTER = "master", "master"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=80, help_text="Who uses this key, and for what.")
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.MASTER)
+    hint = models.CharField(max_length=16, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    revoked = models.DateTimeField(null=True, editable=False)
+    retired = models.DateTimeField(
+        null=True, editable=False, help_text="When its environment variable stopped holding it."
+    )
+    successor = models.OneToOneField(
+        "self", models.SET_NULL, null=True, editable=False, related_name="predecessor"
+    )
+    owner = models.UUIDField(
+        default=uuid.uuid4,
+        editable=False,
+        db_index=True,
+        help_text="Who owns what is kept: the same for a key and all that it is rotated into.",
+    )
+    last_used = models.DateTimeField(null=True, editable=False)
+    source = models.CharField(
+        max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False
+    )
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ("-created",)
+        constraints = (
+            models.CheckConstraint(condition=Q(kind__in=["master"]), name="api_key_kind_is_known"),
+            models.CheckConstraint(
+                condition=Q(source__in=Source.values), name="api_key_source_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(successor=F("id")), name="api_key_succeeds_another"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint})"
+
+    @property
+    def usable(self) -> bool:
+        return self.state in {"active", "rotated"}
+
+    @property
+    def state(self) -> str:
+        """revoked, retired, expired, rotated (usable until its overlap ends) or active."""
+        if self.revoked or self.retired:
+            return "revoked" if self.revoked else "retired"
+        if self.expires and self.expires <= timezone.now():
+            return "expired"
+        return "rotated" if self.successor_id else "active"
+
+    @transaction.atomic
+    def rotate(self, overlap: timedelta) -> tuple[ApiKey, str]:
+        """A successor and its secret; this key goes on for `overlap`, or to its own earlier expiry.
+
+        Raises ValidationError if this key is not usable or has been rotated before.
+        """
+        held = ApiKey.objects.select_for_update().get(pk=self.pk)
+        if held.state != "active":
+            raise ValidationError(f"This key is {held.state}: it cannot be rotated.")
+        successor, secret = ApiKey.objects.issue(self.name, kind=self.kind, owner=held.owner)
+        end = timezone.now() + overlap
+        self.expires = min(end, held.expires or end)
+        self.successor = successor
+        self.save(update_fields=["expires", "successor"])
+        return successor, secret
+
+    def revoke(self, now: datetime | None = None) -> None:
+        """End this key for good. Revoking twice keeps the first time."""
+        self.revoked = self.revoked or now or timezone.now()
+        self.save(update_fields=["revoked"])
