@@ -1,0 +1,253 @@
+"""The prober: looks at each server every few seconds, if it is this process's turn to probe.
+
+One process of the installation holds the lease, looks, and writes what it finds; the others read
+it. Without the database nobody can hold a lease: then each process looks for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol, TypeVar
+from uuid import UUID, uuid4
+
+from django.utils import timezone
+
+from providers.catalog import Catalog
+from providers.discovery import Fetch
+from providers.homes import NO_HOMES, Homes, Usage
+from providers.observed import SHUNNED, Lookout, Observation, Observed, Reports, State
+from providers.probing import lease, outcomes, plans, rows
+from providers.probing.outcomes import UNKNOWN, Track
+from providers.probing.probe import HEALTH_SECONDS, METRICS_SECONDS, look_at
+from providers.probing.rows import Found
+from providers.snapshot import ProviderEntry
+
+LOOK_AROUND_SECONDS = 0.5
+EXCHANGE_SECONDS = 1.0
+REPORT_SECONDS = 2.0
+AT_ONCE = 256
+"""Servers that are looked at at the same time."""
+
+T = TypeVar("T")
+log = logging.getLogger("aurora.probing")
+
+
+class InDatabase(Protocol):
+    """Does a piece of work with the database, elsewhere than on the event loop."""
+
+    async def __call__(self, work: Callable[..., T], *arguments: object) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the database says: whether this process probes, how many there are, what the last looks
+    found, and where sessions are at home."""
+
+    leads: bool
+    processes: int
+    found: Mapping[UUID, Found]
+    homes: Homes
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One server. Times are of the monotonic clock; `looked` is None until anybody has looked."""
+
+    question: tuple[object, ...]
+    track: Track = UNKNOWN
+    since: datetime = field(default_factory=timezone.now)
+    due: float = 0.0
+    looked: float | None = None
+    checked: datetime | None = None
+    """When the look was that was read of another process, by the database's clock."""
+
+
+class Prober:
+    """`exchange` and `look_around` are called again and again, on one event loop."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        lookout: Lookout,
+        reports: Reports,
+        usage: Callable[[], Usage],
+        fetch: Fetch,
+        *,
+        probe_seconds: float,
+    ) -> None:
+        self._catalog, self._lookout = catalog, lookout
+        self._reports, self._usage = reports, usage
+        self._fetch, self._probe_seconds = fetch, probe_seconds
+        self._id = uuid4()
+        self._watched: dict[UUID, Watched] = {}
+        self._looking: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._leads, self._processes, self._homes = False, 1, NO_HOMES
+        self._heard_at = time.monotonic()
+        self._wrote_at = self._reported_at = 0.0
+
+    async def exchange(self, in_database: InDatabase) -> None:
+        """Write what was found and what this process sees; take in what others have."""
+        now = time.monotonic()
+        heard = await in_database(self._exchanged, self._unwritten(now))
+        if not (heard.leads and self._leads):
+            self._take_over(heard.found, now)
+        self._leads, self._processes, self._homes = heard.leads, heard.processes, heard.homes
+        self._wrote_at, self._heard_at = now, time.monotonic()
+
+    async def look_around(self) -> None:
+        """Tell the calls what is known, and look at the servers whose time has come."""
+        self._follow_the_catalog()
+        if self._probes:
+            self._look_at_those_due()
+        self._publish()
+
+    async def stop(self, in_database: InDatabase) -> None:
+        """Leave the lease to the next one."""
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
+        await in_database(self._leave)
+
+    @property
+    def _probes(self) -> bool:
+        """A database that is away longer than a lease lasts leaves each process to itself."""
+        return self._leads or self._is_alone
+
+    @property
+    def _is_alone(self) -> bool:
+        return time.monotonic() - self._heard_at > lease.LEASE_SECONDS
+
+    # With the database, on its thread.
+
+    def _exchanged(self, found: Mapping[UUID, Found]) -> Heard:
+        leads = lease.hold(self._id)
+        if leads:
+            rows.write(found)
+        now = time.monotonic()
+        if now - self._reported_at >= REPORT_SECONDS:
+            rows.report(self._id, self._reports(), self._usage())
+            rows.forget_the_dead()
+            if leads:
+                plans.plan()
+            self._reported_at = now
+        return Heard(leads, rows.running(), rows.read(), plans.read())
+
+    def _leave(self) -> None:
+        rows.leave(self._id)
+        lease.release(self._id)
+
+    # What is known.
+
+    def _unwritten(self, now: float) -> dict[UUID, Found]:
+        return {
+            id: Found(watched.track, watched.since, now - watched.looked)
+            for id, watched in self._watched.items()
+            if watched.looked is not None and watched.looked > self._wrote_at
+        }
+
+    def _take_over(self, found: Mapping[UUID, Found], now: float) -> None:
+        """What the rows say, for whoever did not look: to go by, or to go on from."""
+        for id, watched in self._watched.items():
+            row = found.get(id)
+            if row and (row.checked, row.track) != (watched.checked, watched.track):
+                looked = now - row.age_seconds
+                self._watched[id] = replace(
+                    watched, track=row.track, since=row.since, looked=looked, checked=row.checked
+                )
+
+    def _follow_the_catalog(self) -> None:
+        providers = self._catalog.current().providers.values()
+        self._watched = {provider.id: self._watch(provider) for provider in providers}
+
+    def _watch(self, provider: ProviderEntry) -> Watched:
+        """What is known of it; nothing if it is new or reached otherwise than before."""
+        question = (provider.address, provider.authorization, provider.problem)
+        held = self._watched.get(provider.id)
+        if held is None:
+            return Watched(question)
+        if held.question != question:
+            return Watched(question, Track(recovered=held.track.recovered))
+        return held
+
+    def _publish(self) -> None:
+        """What has not changed is not told again: whoever reads it has work with what is new."""
+        servers = {
+            id: _observation(watched.track, watched.looked)
+            for id, watched in self._watched.items()
+            if watched.looked is not None
+        }
+        observed = Observed(MappingProxyType(servers), max(1, self._processes), self._known_homes())
+        if observed != self._lookout.current():
+            self._lookout.publish(observed)
+
+    def _known_homes(self) -> Homes:
+        """Without the database nobody hears any more what others have sent: each process goes by
+        what it counts itself."""
+        return Homes(of=self._homes.of) if self._is_alone else self._homes
+
+    # Looking.
+
+    def _look_at_those_due(self) -> None:
+        now = time.monotonic()
+        for provider in self._catalog.current().providers.values():
+            watched = self._watched[provider.id]
+            if watched.due <= now:
+                later = now + HEALTH_SECONDS + METRICS_SECONDS + self._probe_seconds
+                self._watched[provider.id] = replace(watched, due=later)
+                task = asyncio.create_task(self._look(provider, watched.question))
+                self._looking.add(task)
+                task.add_done_callback(self._looked)
+
+    def _looked(self, task: asyncio.Task[None]) -> None:
+        self._looking.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a look at a server failed", exc_info=error)
+
+    async def _look(self, provider: ProviderEntry, question: tuple[object, ...]) -> None:
+        async with self._room:
+            look = await look_at(provider, self._fetch)
+        held = self._watched.get(provider.id)
+        if held is None or held.question != question:
+            return  # gone, or reached otherwise by now: this says nothing of it
+        track = outcomes.after(held.track, look)
+        is_turn = track.state is not held.track.state
+        if is_turn:
+            _log_turn(provider, held.track.state, track)
+        now = time.monotonic()
+        jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        self._watched[provider.id] = Watched(
+            question,
+            track,
+            since=timezone.now() if is_turn else held.since,
+            due=now + self._probe_seconds * jitter,
+            looked=now,
+        )
+
+
+def _log_turn(provider: ProviderEntry, before: State, track: Track) -> None:
+    """One line when a server comes into another state; none when a new one is simply well."""
+    fields = {"fields": {"provider": provider.name, "state": track.state.value}}
+    reason = f": {track.reason}" if track.reason else ""
+    if track.state in SHUNNED:
+        log.warning("provider %s is %s%s", provider.name, track.state.value, reason, extra=fields)
+    elif before is not State.UNKNOWN or track.reason:
+        log.info("provider %s is %s%s", provider.name, track.state.value, reason, extra=fields)
+
+
+def _observation(track: Track, looked: float) -> Observation:
+    return Observation(
+        track.state,
+        track.reason,
+        track.load.running,
+        track.load.waiting,
+        looked,
+        track.recovered,
+    )

@@ -1,0 +1,60 @@
+"""What /metrics says of a server's load."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.probing.metrics import MOST_CALLS, Load, load
+from tests.recorded import load as recorded
+
+
+def test_a_real_servers_metrics_are_read():
+    assert load(recorded("multi_metrics_busy").body) == Load(running=4, waiting=8)
+
+
+def test_engines_and_models_are_summed_and_reasons_are_not():
+    text = (
+        b'vllm:num_requests_running{engine="0",model_name="a"} 3.0\n'
+        b'vllm:num_requests_running{engine="1",model_name="a"} 4.0\n'
+        b'vllm:num_requests_waiting{engine="0",model_name="a"} 2.0\n'
+        b'vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 2.0\n'
+        b"# vllm:num_requests_running 9.0\n"
+    )
+    assert load(text) == Load(running=7, waiting=2)
+
+
+@pytest.mark.parametrize(
+    ("line", "running"),
+    [
+        (b"vllm:num_requests_running 5", 5),
+        (b"vllm:num_requests_running 5.0 1700000000000", 5),
+        (b"vllm:num_requests_running{} 5.0\r", 5),
+        (b'vllm:num_requests_running{model_name="a} 9"} 5.0', 5),
+        (b'vllm:num_requests_running{model_name="\xff"}\t1e1', 10),
+        (b"vllm:num_requests_running 1e300", MOST_CALLS),
+        (b"vllm:num_requests_running -3", 0),
+        (b"vllm:num_requests_running NaN", 0),
+        (b"vllm:num_requests_running +Inf", 0),
+        (b"vllm:num_requests_running 1.2.3", 0),
+        (b" vllm:num_requests_running 5", 0),
+        (b"xvllm:num_requests_running 5", 0),
+    ],
+)
+def test_a_line_is_read_as_the_format_has_it(line, running):
+    assert load(b"a 1\n" + line + b"\nb 2\n").running == running
+
+
+@given(st.binary())
+def test_no_text_breaks_it(text):
+    assert load(text).running >= 0
+    assert load(b"vllm:num_requests_waiting " + text).waiting >= 0
+
+
+def test_a_line_that_is_nearly_a_number_is_read_in_one_go():
+    """A pattern that goes back over it would hold up every call for hours."""
+    for end in (b"x", b" 1x", b" ", b""):
+        load(b"vllm:num_requests_running " + b"1" * 2**20 + end)
+        load(b"vllm:num_requests_running{" + b"}" * 2**20 + end)
+        load(b"vllm:num_requests_running" + b" " * 2**20 + end)
