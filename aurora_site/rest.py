@@ -24,5 +24,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": "/api",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"SourceEnum": "providers.models.Source"},
+    "ENUM_NAME_OVERRIDES": {
+        "SourceEnum": "providers.models.Source",
+        "StateEnum": "providers.api.serializers.KEY_STATES",
+        "StandingEnum": "providers.health.Standing",
+    },
 }

@@ -60,6 +60,12 @@ UNFOLD = {
                         "providers.view_provider",
                     ),
                     _entry(
+                        "Aliases",
+                        "alt_route",
+                        "providers_alias_changelist",
+                        "providers.view_alias",
+                    ),
+                    _entry(
                         "API keys", "key", "providers_apikey_changelist", "providers.view_apikey"
                     ),
                     _entry(

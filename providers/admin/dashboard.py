@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from auditlog.models import LogEntry
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
-from providers.admin import changes, health
+from providers import health_rows
+from providers.admin import changes, health, live
 from providers.admin.history import ACTIONS, actor
+from providers.health import Standing
+from providers.health_rows import RELATED, Seen
 from providers.models import ApiKey, Provider
 
 MOST_ENTRIES = 8
 MOST_PROVIDERS = 50
+WORST_FIRST = (
+    Standing.MISCONFIGURED,
+    Standing.UNHEALTHY,
+    Standing.DEGRADED,
+    Standing.UNKNOWN,
+    Standing.DRAINING,
+    Standing.HEALTHY,
+    Standing.DISABLED,
+)
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -28,23 +42,46 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return {**context, "title": "Overview", "overview": found}
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A provider as a line of the overview."""
+
+    provider: Provider
+    standing: Standing
+    health: SafeString
+    load: SafeString
+    models: int
+    error: str
+
+
 def _providers() -> dict[str, Any]:
-    rows = [
-        (provider, health.of(provider), len(health.models_of(provider)), health.error_of(provider))
-        for provider in Provider.objects.select_related("discovery")
-    ]
-    enabled = [row for row in rows if row[0].enabled]
+    held = list(Provider.objects.select_related(*RELATED))
+    seen = health_rows.seen(held)
+    rows = sorted((_row(provider, seen[provider.pk]) for provider in held), key=_worst_first)
+    enabled = [row for row in rows if row.provider.enabled]
+    shown = rows[:MOST_PROVIDERS]
     return {
-        "providers": sorted(rows, key=_worst_first)[:MOST_PROVIDERS],
+        "providers": shown,
         "enabled": len(enabled),
-        "healthy": sum(state.kind == "healthy" for _, state, _, _ in enabled),
-        "models": sum(count for _, _, count, _ in enabled),
+        "healthy": live.placed(live.healthy(seen)),
+        "models": sum(row.models for row in enabled),
+        "live": live.poll(seen, [row.provider.pk for row in shown], counts=True),
     }
 
 
-def _worst_first(row: tuple[Provider, health.Health, int, str]) -> tuple[bool, str]:
-    provider, state, *_ = row
-    return state.kind != "unreachable", provider.name
+def _row(provider: Provider, seen: Seen) -> Row:
+    return Row(
+        provider,
+        seen.condition.standing,
+        live.placed(live.state(provider.pk, seen)),
+        live.placed(live.load(provider.pk, seen)),
+        len(health.models_of(provider)),
+        health.error_of(provider),
+    )
+
+
+def _worst_first(row: Row) -> tuple[int, str]:
+    return WORST_FIRST.index(row.standing), row.provider.name
 
 
 def _entries() -> list[tuple[LogEntry, str, str, str]]:

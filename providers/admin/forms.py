@@ -7,6 +7,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
 from django.utils.text import capfirst
 from unfold.widgets import (
     INPUT_CLASSES,
@@ -80,6 +82,10 @@ class ProviderForm(forms.ModelForm):
             "model_ids",
             "passthrough",
             "translation",
+            "weight",
+            "max_concurrency",
+            "draining",
+            "repeats_after_timeout",
             "connect_seconds",
             "first_byte_seconds",
             "idle_seconds",
@@ -122,6 +128,15 @@ class ProviderForm(forms.ModelForm):
             self.instance.api_key = ""
         elif typed:
             edits.put_key(self.instance, typed)
+
+
+def least_of(column: models.Field[Any, Any]) -> dict[str, Any]:
+    """What a whole number's form field is told, so that it begins where its column does. Django has
+    those of positive numbers begin with 0, and would say so to who typed -1 where 1 is the least."""
+    if not isinstance(column, models.IntegerField):
+        return {}
+    bounds = [each for each in column.validators if isinstance(each, MinValueValidator)]
+    return {"min_value": max(each.limit_value for each in bounds)} if bounds else {}
 
 
 class ExpiryField(forms.DateTimeField):

@@ -1,34 +1,30 @@
-"""How a provider is doing, in a word: read from what discovery last found."""
+"""What the pages show of a provider: how it is, and what discovery last found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from providers import catalog
+from providers import catalog, health_rows
+from providers.health import Standing
 from providers.models import Discovery, Provider
 
-CHOICES = (
-    ("healthy", "healthy"),
-    ("unreachable", "unreachable"),
-    ("unasked", "not asked yet"),
-    ("disabled", "disabled"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """`kind` is one of CHOICES; `colour` one of the label's colours; `note` a few words more."""
-
-    kind: str
-    label: str
-    colour: str
-    note: str
+CHOICES = tuple((standing.value, standing.value) for standing in Standing)
+COLOURS = {
+    Standing.DISABLED: "default",
+    Standing.DRAINING: "info",
+    Standing.MISCONFIGURED: "danger",
+    Standing.UNHEALTHY: "danger",
+    Standing.DEGRADED: "warning",
+    Standing.HEALTHY: "success",
+    Standing.UNKNOWN: "default",
+}
+"""Of the labels, by standing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +46,20 @@ def error_of(provider: Provider) -> str:
     return found.error if found and provider.enabled else ""
 
 
-def of(provider: Provider) -> Health:
-    """Without a query if `discovery` was selected with the provider."""
+def answered_of(provider: Provider) -> str:
+    """When it last answered, if it did not when it was last asked."""
     found = discovery_of(provider)
-    if not provider.enabled:
-        return Health("disabled", "disabled", "default", "no call goes to it")
-    if found is None or found.asked is None:
-        return Health("unasked", "not asked yet", "info", "")
-    if found.error:
-        return Health("unreachable", "unreachable", "danger", _since(found.answered))
-    return Health("healthy", "healthy", "success", f"asked {ago(found.asked)}")
+    if found is None or not found.error:
+        return ""
+    return f"last answered {ago(found.answered)}" if found.answered else "has never answered"
 
 
-def matching(kind: str) -> Q:
-    """The providers whose health is of `kind`."""
-    unasked = Q(discovery=None) | Q(discovery__asked=None)
-    return {
-        "disabled": Q(enabled=False),
-        "unasked": Q(enabled=True) & unasked,
-        "unreachable": Q(enabled=True) & ~unasked & ~Q(discovery__error=""),
-        "healthy": Q(enabled=True) & ~unasked & Q(discovery__error=""),
-    }[kind]
+def of_standing(value: str | None) -> list[UUID] | None:
+    """The ids of the providers that stand so, by two queries; None if it is no standing."""
+    if value not in set(Standing):
+        return None
+    found = health_rows.seen(health_rows.without_models(Provider.objects.all()))
+    return [pk for pk, seen in found.items() if seen.condition.standing == value]
 
 
 def ago(when: datetime) -> str:
@@ -78,10 +67,6 @@ def ago(when: datetime) -> str:
     if (timezone.now() - when).total_seconds() < 60:
         return "just now"
     return f"{timesince(when, depth=1)} ago"
-
-
-def _since(answered: datetime | None) -> str:
-    return f"last answered {ago(answered)}" if answered else "has never answered"
 
 
 def models_of(provider: Provider) -> list[Model]:

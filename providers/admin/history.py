@@ -28,6 +28,7 @@ ACTIONS = {
     LogEntry.Action.DELETE: "deleted",
     LogEntry.Action.ACCESS: "seen",
 }
+WITH_PAGES = ("provider", "apikey", "alias")
 
 admin.site.unregister(LogEntry)
 
@@ -47,7 +48,12 @@ class KindFilter(admin.SimpleListFilter):
     title, parameter_name = "kind", "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("provider", "provider"), ("apikey", "API key")]
+        return [
+            ("provider", "provider"),
+            ("apikey", "API key"),
+            ("alias", "alias"),
+            ("aliastarget", "alias target"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(content_type__model=self.value()) if self.value() else queryset
@@ -114,7 +120,8 @@ class HistoryAdmin(ModelAdmin):
     @display(description="Name")
     def subject(self, entry: LogEntry) -> SafeString | str:
         kind = entry.content_type
-        if entry.action == LogEntry.Action.DELETE or kind.app_label != "providers":
+        has_page = kind.app_label == "providers" and kind.model in WITH_PAGES
+        if entry.action == LogEntry.Action.DELETE or not has_page:
             return str(entry.object_repr)
         link = reverse(f"admin:providers_{kind.model}_change", args=[entry.object_pk])
         return format_html('<a class="text-primary-600" href="{}">{}</a>', link, entry.object_repr)
@@ -131,6 +138,11 @@ class HistoryAdmin(ModelAdmin):
 class ObjectHistory(ModelAdmin):
     """An admin whose History button leads to the entries of its object."""
 
+    def entries_of(self, found: Model) -> QuerySet[LogEntry]:
+        """What its history shows, the newest first."""
+        own: QuerySet[LogEntry] = LogEntry.objects.get_for_object(found)
+        return own
+
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -139,7 +151,7 @@ class ObjectHistory(ModelAdmin):
             raise PermissionDenied
         if found is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        entries = LogEntry.objects.get_for_object(found).select_related("actor", "content_type")
+        entries = self.entries_of(found).select_related("actor", "content_type")
         page = self.get_paginator(request, entries, PER_PAGE).get_page(request.GET.get(PAGE_VAR, 1))
         context = {
             **self.admin_site.each_context(request),

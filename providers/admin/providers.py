@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +18,15 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import display
 
-from providers import discovery, edits
-from providers.admin import health
-from providers.admin.forms import ProviderForm
+from providers import discovery, edits, health_rows
+from providers.admin import health, live
+from providers.admin.forms import ProviderForm, least_of
 from providers.admin.history import ObjectHistory
+from providers.health_rows import RELATED
 from providers.models import Provider, Source
 
 MOST_ERROR_CHARACTERS = 80
@@ -55,6 +59,13 @@ TRANSLATION = (
         " speaks them, and are translated to chat completions for one that does not.",
     },
 )
+ROUTING = (
+    "Routing",
+    {
+        "fields": ("weight", "max_concurrency", "draining", "repeats_after_timeout"),
+        "description": "Calls for a model that several servers have are shared among them.",
+    },
+)
 LIMITS = (
     "Time limits",
     {
@@ -64,6 +75,20 @@ LIMITS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A field to be put on or off, and how that is called once it is done."""
+
+    field: str
+    on: bool
+    done: str
+
+
+ENABLE, DISABLE = Switch("enabled", True, "Enabled"), Switch("enabled", False, "Disabled")
+DRAIN = Switch("draining", True, "Draining")
+TAKE_CALLS = Switch("draining", False, "Taking calls again")
+
+
 class HealthFilter(admin.SimpleListFilter):
     title, parameter_name = "health", "health"
 
@@ -71,22 +96,22 @@ class HealthFilter(admin.SimpleListFilter):
         return health.CHOICES
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Provider]) -> QuerySet[Provider]:
-        known = {kind for kind, _ in health.CHOICES}
-        value = self.value()
-        return queryset.filter(health.matching(value)) if value in known else queryset
+        ids = health.of_standing(self.value())
+        return queryset if ids is None else queryset.filter(pk__in=ids)
 
 
 @admin.register(Provider)
 class ProviderAdmin(ObjectHistory):
     form = ProviderForm
-    list_display = ("name", "address", "health", "models", "last_error", "from_where")
+    list_display = ("name", "address", "health", "load", "models", "last_error", "from_where")
     list_filter = (HealthFilter, "source", "models_mode")
-    list_select_related = ("discovery",)
+    list_select_related = RELATED
     list_per_page = 50
     list_fullwidth = True
     search_fields = ("name", "base_url", "model_ids")
     readonly_fields = ("connection",)
-    actions = ("enable", "disable")
+    actions = ("enable", "disable", "drain", "take_calls")
+    list_before_template = "admin/providers/live/list.html"
     change_form_outer_before_template = "admin/providers/provider/status.html"
 
     @display(description="Base URL", ordering="base_url")
@@ -94,10 +119,16 @@ class ProviderAdmin(ObjectHistory):
         style = "display: inline-block; min-width: 11rem; overflow-wrap: anywhere"
         return format_html('<span style="{}">{}</span>', style, provider.base_url)
 
-    @display(description="Health", ordering="discovery__error")
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[live.LiveChangeList]:
+        return live.LiveChangeList
+
+    @display(description="Health", ordering="probed__state")
     def health(self, provider: Provider) -> SafeString:
-        context = {"health": health.of(provider)}
-        return render_to_string("admin/providers/provider/health.html", context)
+        return live.placed(live.state(provider.pk, getattr(provider, live.SEEN)))
+
+    @display(description="Load", ordering="probed__running")
+    def load(self, provider: Provider) -> SafeString:
+        return live.placed(live.load(provider.pk, getattr(provider, live.SEEN)))
 
     @display(description="Models")
     def models(self, provider: Provider) -> int:
@@ -105,7 +136,11 @@ class ProviderAdmin(ObjectHistory):
 
     @display(description="Last error", empty_value="")
     def last_error(self, provider: Provider) -> SafeString | str:
-        context = {"text": health.error_of(provider), "most": MOST_ERROR_CHARACTERS}
+        context = {
+            "text": health.error_of(provider),
+            "note": health.answered_of(provider),
+            "most": MOST_ERROR_CHARACTERS,
+        }
         return render_to_string("admin/providers/provider/error.html", context)
 
     @display(description="From", ordering="source")
@@ -123,6 +158,9 @@ class ProviderAdmin(ObjectHistory):
         """What those see who may not change the key."""
         return "(set)" if provider.sealed_api_key else "(none)"
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        return super().formfield_for_dbfield(db_field, request, **least_of(db_field), **options)
+
     def get_fieldsets(self, request: HttpRequest, obj: Provider | None = None) -> Any:
         fields = ["name", "base_url", "new_api_key"]
         may_edit = (
@@ -134,7 +172,7 @@ class ProviderAdmin(ObjectHistory):
             fields.append("connection")
         title, options = SERVER
         server = (title, {**options, "fields": [*fields, "enabled"]})
-        return (server, MODELS, PASSTHROUGH, TRANSLATION, LIMITS)
+        return (server, MODELS, ROUTING, PASSTHROUGH, TRANSLATION, LIMITS)
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
@@ -142,15 +180,20 @@ class ProviderAdmin(ObjectHistory):
         found: Provider | None = context.get("original")
         if found:
             # The form has put what was typed on `original`: the page's head tells what is stored.
-            stored = Provider.objects.select_related("discovery").get(pk=found.pk)
+            stored = Provider.objects.select_related(*RELATED).get(pk=found.pk)
+            seen = health_rows.seen([stored])
+            context["live"] = live.poll(seen, seen)
             context["status"] = {
                 "provider": stored,
-                "health": health.of(stored),
+                "health": live.placed(live.state(stored.pk, seen[stored.pk])),
+                "load": live.placed(live.load(stored.pk, seen[stored.pk])),
+                "answered": health.answered_of(stored),
                 "error": health.error_of(stored),
                 "models": health.models_of(stored),
                 "routes": health.routes_of(stored),
                 "key_is_lost": bool(stored.sealed_api_key) and edits.stored_key(stored) is None,
                 "refresh_url": _url("refresh", stored.pk),
+                "drain_url": _url("take_calls" if stored.draining else "drain", stored.pk),
                 "follow_url": _url("follow", stored.pk),
                 "may_edit": self.has_change_permission(request, stored),
             }
@@ -196,20 +239,28 @@ class ProviderAdmin(ObjectHistory):
 
     @admin.action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
-        self._switch(request, queryset.filter(enabled=False), enabled=True)
+        self._switch(request, queryset, ENABLE)
 
     @admin.action(description="Disable", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
-        self._switch(request, queryset.filter(enabled=True), enabled=False)
+        self._switch(request, queryset, DISABLE)
+
+    @admin.action(description="Drain", permissions=["change"])
+    def drain(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._switch(request, queryset, DRAIN)
+
+    @admin.action(description="Take calls again", permissions=["change"])
+    def take_calls(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
+        self._switch(request, queryset, TAKE_CALLS)
 
     @transaction.atomic
-    def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], *, enabled: bool) -> None:
-        switched = list(queryset)
+    def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], switch: Switch) -> None:
+        """An edit of each row that is not so already."""
+        switched = list(queryset.exclude(**{switch.field: switch.on}))
         for provider in switched:
-            provider.enabled = enabled
+            setattr(provider, switch.field, switch.on)
             self._save_edit(request, provider)
-        done = "enabled" if enabled else "disabled"
-        self.message_user(request, f"{done.capitalize()}: {len(switched)}.", messages.SUCCESS)
+        self.message_user(request, f"{switch.done}: {len(switched)}.", messages.SUCCESS)
 
     def get_urls(self) -> list[URLPattern]:
         def served(route: str, view: Any, name: str) -> URLPattern:
@@ -221,6 +272,9 @@ class ProviderAdmin(ObjectHistory):
             served("<uuid:object_id>/test/", self.test_view, "test"),
             served("<uuid:object_id>/refresh/", self.refresh_view, "refresh"),
             served("<uuid:object_id>/follow/", self.follow_view, "follow"),
+            served("<uuid:object_id>/drain/", self.switch_view(DRAIN), "drain"),
+            served("<uuid:object_id>/take-calls/", self.switch_view(TAKE_CALLS), "take_calls"),
+            path("live/", never_cache(require_GET(self.live_view)), name="providers_provider_live"),
             *super().get_urls(),
         ]
 
@@ -267,6 +321,23 @@ class ProviderAdmin(ObjectHistory):
             )
             self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(_url("change", object_id))
+
+    def switch_view(self, switch: Switch) -> Callable[..., HttpResponse]:
+        """The view of a button that puts one provider's switch so."""
+
+        def view(request: HttpRequest, object_id: UUID) -> HttpResponse:
+            provider = self._to_change(request, object_id)
+            self._switch(request, Provider.objects.filter(pk=provider.pk), switch)
+            return HttpResponseRedirect(_url("change", object_id))
+
+        return view
+
+    def live_view(self, request: HttpRequest) -> HttpResponse:
+        """What has changed on a page that shows providers; see `live`. Unlike the admin's other
+        pages it leads nobody to the login page, which would be pasted into the page that asks."""
+        if not (self.admin_site.has_permission(request) and self.has_view_permission(request)):
+            return live.stopped(request)
+        return live.changes(request)
 
     def _to_change(self, request: HttpRequest, object_id: UUID) -> Provider:
         provider = get_object_or_404(Provider, pk=object_id)

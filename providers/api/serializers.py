@@ -9,11 +9,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from providers import addresses, catalog, edits, secrets
+from providers import addresses, catalog, edits, health_rows, secrets
+from providers.health import Standing
+from providers.health_rows import Seen
 from providers.models import ApiKey, Provider
 
 MOST_NAMED = 10
 YEAR_SECONDS = 31_536_000
+KEY_STATES = ["active", "rotated", "expired", "retired", "revoked"]
 
 
 class Strict(serializers.Serializer[Any]):
@@ -30,7 +33,7 @@ class Strict(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class Seconds(serializers.FloatField):
+class Number(serializers.FloatField):
     """A JSON number. The framework would take the text "nan", which no bound refuses."""
 
     def to_internal_value(self, data: Any) -> float:
@@ -39,9 +42,34 @@ class Seconds(serializers.FloatField):
         return super().to_internal_value(data)
 
 
-class HealthSerializer(serializers.Serializer[Any]):
-    """What discovery last found. `models` are the ids as the server knows them."""
+class Count(serializers.IntegerField):
+    """A whole JSON number, and no text that looks like one."""
 
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class HealthSerializer(serializers.Serializer[Any]):
+    """How it is and why, and what discovery last found. `models` are the ids as the server knows
+    them."""
+
+    state = serializers.ChoiceField(
+        choices=[(standing.value, standing.name) for standing in Standing], read_only=True
+    )
+    reason = serializers.CharField(read_only=True)
+    since = serializers.DateTimeField(
+        allow_null=True, read_only=True, help_text="null: nobody noted it."
+    )
+    running = serializers.IntegerField(
+        allow_null=True,
+        read_only=True,
+        help_text="Calls it works on, by its own metrics. null: nobody looks at the moment.",
+    )
+    waiting = serializers.IntegerField(
+        allow_null=True, read_only=True, help_text="Calls it has queued. null: as for running."
+    )
     models = serializers.ListField(child=serializers.CharField(), read_only=True)
     routes = serializers.ListField(
         child=serializers.CharField(),
@@ -71,9 +99,18 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
     model_ids = serializers.ListField(
         child=serializers.CharField(trim_whitespace=False), required=False
     )
-    connect_seconds = Seconds(required=False)
-    first_byte_seconds = Seconds(required=False)
-    idle_seconds = Seconds(required=False)
+    weight = Number(required=False)
+    max_concurrency = Count(
+        required=False,
+        allow_null=True,
+        help_text="Most calls at once, shared out among the processes, rounded up. null: no limit.",
+    )
+    connect_seconds = Number(required=False)
+    first_byte_seconds = Number(required=False)
+    idle_seconds = Number(required=False)
+    in_flight = serializers.SerializerMethodField(
+        help_text="Calls that run on it, of all of Aurora's processes."
+    )
     health = serializers.SerializerMethodField()
 
     class Meta:
@@ -89,12 +126,17 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
             "model_ids",
             "passthrough",
             "translation",
+            "weight",
+            "max_concurrency",
+            "draining",
+            "repeats_after_timeout",
             "connect_seconds",
             "first_byte_seconds",
             "idle_seconds",
             "source",
             "detached",
             "created",
+            "in_flight",
             "health",
         )
         read_only_fields = ("source", "detached", "created")
@@ -106,9 +148,23 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
     def get_health(self, provider: Provider) -> dict[str, Any]:
         found = getattr(provider, "discovery", None)
         models = [card["id"] for card in catalog.discovered_cards(provider)]
-        if found is None:
-            return HealthSerializer(_NEVER_ASKED).data
-        return HealthSerializer({**vars(found), "models": models}).data
+        seen = self._seen(provider)
+        now = {
+            "state": seen.condition.standing.value,
+            "reason": seen.condition.reason,
+            "since": seen.condition.since,
+            "running": seen.running,
+            "waiting": seen.waiting,
+        }
+        asked = {**vars(found), "models": models} if found else _NEVER_ASKED
+        return HealthSerializer({**asked, **now}).data
+
+    def get_in_flight(self, provider: Provider) -> int:
+        return self._seen(provider).in_flight
+
+    def _seen(self, provider: Provider) -> Seen:
+        """Without a query: what the processes report is read once for an answer, by the view."""
+        return health_rows.seen_by(provider, self.context["view"].live)
 
     def validate_base_url(self, value: str) -> str:
         return addresses.normalised(value)
@@ -153,9 +209,7 @@ class OutcomeSerializer(serializers.Serializer[Any]):
 class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
     """A key without its secret."""
 
-    state = serializers.ChoiceField(
-        choices=["active", "rotated", "expired", "retired", "revoked"], read_only=True
-    )
+    state = serializers.ChoiceField(choices=KEY_STATES, read_only=True)
 
     class Meta:
         model = ApiKey

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
+from providers.api.alias_views import Aliases
 from providers.api.views import ApiKeys, Providers, Schema
 
 NAME = r"^providers/(?P<name>[a-z0-9._-]+)"
@@ -17,6 +18,18 @@ urlpatterns = [
     re_path(rf"{NAME}/refresh\Z", Providers.as_view({"post": "refresh"})),
     re_path(rf"{NAME}/test\Z", Providers.as_view({"post": "test"})),
     re_path(rf"{NAME}/follow\Z", Providers.as_view({"post": "follow"})),
+    path("aliases", Aliases.as_view({"get": "list", "post": "create"})),
+    re_path(
+        r"^aliases/(?P<name>.+)\Z",
+        Aliases.as_view(
+            {
+                "get": "retrieve",
+                "put": "update",
+                "patch": "partial_update",
+                "delete": "destroy",
+            }
+        ),
+    ),
     path("keys", ApiKeys.as_view({"get": "list", "post": "create"})),
     path("keys/<uuid:id>", ApiKeys.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("keys/<uuid:id>/rotate", ApiKeys.as_view({"post": "rotate"})),

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils.functional import cached_property
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
@@ -19,7 +20,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from providers import discovery, edits
+from providers import discovery, edits, health_rows
 from providers.api import serializers
 from providers.api.errors import Conflict
 from providers.api.permissions import MasterKeyOrStaff
@@ -40,7 +41,7 @@ class Uncached(APIView):
 class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Provider]):
     """vLLM servers, by name."""
 
-    queryset = Provider.objects.select_related("discovery").order_by("name")
+    queryset = Provider.objects.select_related(*health_rows.RELATED).order_by("name")
     serializer_class = serializers.ProviderSerializer
     lookup_field = "name"
     needs = {
@@ -53,6 +54,11 @@ class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Pro
         "test": ("providers.change_provider",),
         "follow": ("providers.change_provider",),
     }
+
+    @cached_property
+    def live(self) -> health_rows.Live:
+        """What they report, read once for an answer."""
+        return health_rows.live()
 
     def create(self, request: Request) -> Response:
         """Add a server. It is asked for its models at once."""

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from providers.models import ApiKey, Discovery, Provider
+from providers.models import ApiKey, Discovery, Health, Process, Provider
 
 UPSTREAM_KEY = "upstream-secret-0123456789"
 HOSTILE = "<script>alert(1)</script>"
@@ -37,6 +37,33 @@ def found(provider: Provider, *ids: str, error: str = "", **fields: Any) -> Disc
     return Discovery.objects.create(provider=provider, error=error, **(values | fields))
 
 
+def probed(
+    provider: Provider,
+    state: str = "healthy",
+    reason: str = "",
+    *,
+    seconds_ago: float = 1,
+    **fields: Any,
+) -> Health:
+    """What the last probe found of `provider`."""
+    checked = timezone.now() - timedelta(seconds=seconds_ago)
+    values = {"checked": checked, "since": checked - timedelta(minutes=12), **fields}
+    return Health.objects.create(provider=provider, state=state, reason=reason, **values)
+
+
+def report(provider: Provider, **members: Any) -> dict[str, Any]:
+    """What a process reports of `provider`."""
+    held = {"in_flight": 0, "waiting": 0, "state": "closed", "reason": ""}
+    return {str(provider.pk): held | members}
+
+
+def process(*reported: dict[str, Any], seconds_ago: float = 1, reports: Any = None) -> Process:
+    """A process that wrote these reports a moment ago."""
+    together = {name: held for one in reported for name, held in one.items()}
+    written = timezone.now() - timedelta(seconds=seconds_ago)
+    return Process.objects.create(written=written, reports=together if reports is None else reports)
+
+
 def values(**changes: Any) -> dict[str, Any]:
     """What the provider form sends, untouched but for `changes`. None leaves a field out."""
     untouched = {
@@ -48,6 +75,8 @@ def values(**changes: Any) -> dict[str, Any]:
         "model_ids": "",
         "passthrough": "inference",
         "translation": "auto",
+        "weight": "1.0",
+        "max_concurrency": "",
         "connect_seconds": "5.0",
         "first_byte_seconds": "600.0",
         "idle_seconds": "300.0",

@@ -12,6 +12,7 @@ from providers.models import ApiKey
 MASTER = "aurora-master-key-of-the-tests-0123456789"
 PROVIDERS = "/api/providers"
 KEYS = "/api/keys"
+ALIASES = "/api/aliases"
 SCHEMA = "/api/schema"
 
 
@@ -40,6 +41,9 @@ class Api:
 
     def patch(self, path: str, body: Any = None, **headers: str) -> Any:
         return self.call("PATCH", path, body, **headers)
+
+    def put(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.call("PUT", path, body, **headers)
 
     def delete(self, path: str, **headers: str) -> Any:
         return self.call("DELETE", path, **headers)

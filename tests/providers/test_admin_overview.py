@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from providers.models import ApiKey
-from tests.providers.admin_pages import client_with, found, provider, text
+from tests.providers.admin_pages import client_with, found, probed, process, provider, report, text
 
 pytestmark = pytest.mark.django_db
 
@@ -22,9 +22,11 @@ def test_an_empty_installation_is_told_what_to_do_first(admin_client: Client) ->
 
 
 def test_the_overview_counts_what_is_there(admin_client: Client) -> None:
-    found(provider("one"), "a", "b")
-    found(provider("two"), "c", error="No answer within 10 s.")
+    found(one := provider("one"), "a", "b")
+    found(two := provider("two"), "c", error="No answer within 10 s.")
     found(provider("off", enabled=False), "d")
+    probed(one)
+    probed(two, "unhealthy", "Probes fail.")
     ApiKey.objects.issue("Chat UI")
     revoked, _ = ApiKey.objects.issue("Gone")
     revoked.revoke()
@@ -32,9 +34,11 @@ def test_the_overview_counts_what_is_there(admin_client: Client) -> None:
     answer = admin_client.get("/admin/")
 
     overview = answer.context["overview"]
-    assert (overview["healthy"], overview["enabled"], overview["models"]) == (1, 2, 3)
+    assert (overview["enabled"], overview["models"]) == (2, 3)
+    assert "1 of 2" in overview["healthy"]
+    assert "Probes fail." in text(answer)
     assert overview["usable_keys"] == 1
-    assert [row[0].name for row in overview["providers"]] == ["two", "off", "one"]
+    assert [row.provider.name for row in overview["providers"]] == ["two", "one", "off"]
     assert "No answer within 10 s." in text(answer)
     assert "There is no provider yet" not in text(answer)
     assert "no usable API key" not in text(answer)
@@ -59,7 +63,9 @@ def test_the_overview_makes_as_many_queries_for_many_rows_as_for_one(
     ApiKey.objects.issue("Chat UI")
     with_one = queries()
     for number in range(24):
-        found(provider(f"vllm-{number}"), "a", error="No answer within 10 s.")
+        found(made := provider(f"vllm-{number}"), "a", error="No answer within 10 s.")
+        probed(made)
+        process(report(made, in_flight=1))
 
     assert queries() == with_one
 

@@ -16,7 +16,9 @@ from tests.providers.admin_pages import (
     UPSTREAM_KEY,
     client_with,
     page,
+    process,
     provider,
+    report,
     said,
     text,
     values,
@@ -25,6 +27,7 @@ from tests.scripted_vllm import ScriptedVllm
 
 pytestmark = pytest.mark.django_db
 TEST_NEW = f"{LIST}test/"
+BUTTONS = ("test", "refresh", "follow", "drain", "take_calls")
 
 
 def sent_keys(vllm: ScriptedVllm) -> list[str | None]:
@@ -139,7 +142,25 @@ def test_following_again_reattaches_the_row(admin_client: Client) -> None:
     assert "Follow the environment again" not in text(answer)
 
 
-@pytest.mark.parametrize("view", ["test", "refresh", "follow"])
+def test_a_button_drains_and_lets_calls_come_again(admin_client: Client) -> None:
+    made = provider(source="env")
+    process(report(made, in_flight=3))
+
+    answer = admin_client.post(page(made, "drain"), follow=True)
+
+    made.refresh_from_db()
+    assert (made.draining, bool(made.detached)) == (True, True)
+    assert "3 calls are still running" in text(answer)
+    assert page(made, "take_calls") in text(answer)
+    assert page(made, "drain") not in text(answer)
+
+    answer = admin_client.post(page(made, "take_calls"), follow=True)
+    made.refresh_from_db()
+    assert not made.draining
+    assert page(made, "drain") in text(answer)
+
+
+@pytest.mark.parametrize("view", BUTTONS)
 def test_the_buttons_answer_to_nothing_but_post(admin_client: Client, view: str) -> None:
     made = provider(source="env", detached=timezone.now())
 
@@ -149,7 +170,7 @@ def test_the_buttons_answer_to_nothing_but_post(admin_client: Client, view: str)
     assert made.detached
 
 
-@pytest.mark.parametrize("view", ["test", "refresh", "follow"])
+@pytest.mark.parametrize("view", BUTTONS)
 def test_the_buttons_need_the_right_to_change(vllm: ScriptedVllm, view: str) -> None:
     made = provider(base_url=vllm.url, source="env", detached=timezone.now())
 
@@ -169,7 +190,7 @@ def test_testing_a_new_server_needs_the_right_to_add(vllm: ScriptedVllm) -> None
     assert vllm.discoveries == []
 
 
-@pytest.mark.parametrize("view", ["test", "refresh", "follow"])
+@pytest.mark.parametrize("view", BUTTONS)
 def test_the_buttons_need_the_forgery_token(admin_user: Any, vllm: ScriptedVllm, view: str) -> None:
     made = provider(base_url=vllm.url, source="env", detached=timezone.now())
     client = Client(enforce_csrf_checks=True)
@@ -179,7 +200,7 @@ def test_the_buttons_need_the_forgery_token(admin_user: Any, vllm: ScriptedVllm,
     assert vllm.discoveries == []
 
 
-@pytest.mark.parametrize("view", ["test", "refresh", "follow"])
+@pytest.mark.parametrize("view", BUTTONS)
 def test_a_provider_that_is_gone_is_not_found(admin_client: Client, view: str) -> None:
     gone = provider()
     address = page(gone, view)

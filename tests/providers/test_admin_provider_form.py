@@ -169,6 +169,10 @@ def _change_keyring(settings: Any, secret: str) -> None:
         ({"model_ids": "a\na"}, "model_ids"),
         ({"connect_seconds": "0"}, "connect_seconds"),
         ({"idle_seconds": "never"}, "idle_seconds"),
+        ({"weight": "0"}, "weight"),
+        ({"weight": ""}, "weight"),
+        ({"max_concurrency": "0"}, "max_concurrency"),
+        ({"max_concurrency": "1.5"}, "max_concurrency"),
         ({"passthrough": "everything"}, "passthrough"),
         ({"translation": "never"}, "translation"),
     ],
@@ -248,6 +252,39 @@ def test_how_calls_are_translated_is_an_edit_with_its_line_in_the_history(
     assert (made.translation, bool(made.detached)) == ("always", True)
     newest = LogEntry.objects.get_for_object(made).latest("id")
     assert newest.changes["translation"] == ["auto", "always"]
+
+
+def test_what_routing_goes_by_is_an_edit_with_its_lines_in_the_history(
+    admin_client: Client,
+) -> None:
+    made = provider(source="env")
+    assert "shared among them" in text(admin_client.get(page(made)))
+
+    typed = {"weight": "2.5", "max_concurrency": "64"}
+    save(admin_client, made, **typed, draining="on", repeats_after_timeout="on")
+
+    assert (made.weight, made.max_concurrency) == (2.5, 64)
+    assert (made.draining, made.repeats_after_timeout) == (True, True)
+    assert made.detached
+    newest = LogEntry.objects.get_for_object(made).latest("id").changes
+    assert newest["max_concurrency"] == ["None", "64"]
+    assert newest["draining"] == ["False", "True"]
+
+
+def test_the_least_concurrency_is_told_also_of_less_than_nothing(admin_client: Client) -> None:
+    made = provider()
+
+    answer = admin_client.post(page(made), values(max_concurrency="-1"))
+
+    assert "greater than or equal to 1." in text(answer)
+
+
+def test_an_empty_concurrency_is_no_limit(admin_client: Client) -> None:
+    made = provider(max_concurrency=8)
+
+    save(admin_client, made)
+
+    assert made.max_concurrency is None
 
 
 def test_a_second_edit_keeps_the_first_time_of_detaching(admin_client: Client) -> None:

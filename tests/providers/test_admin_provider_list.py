@@ -6,11 +6,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from auditlog.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from providers.admin import health
-from tests.providers.admin_pages import LIST, client_with, found, provider, text
+from providers.health import Standing
+from tests.providers.admin_pages import (
+    LIST,
+    client_with,
+    found,
+    probed,
+    process,
+    provider,
+    report,
+    said,
+    text,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -22,23 +33,34 @@ def row(client: Client, name: str) -> str:
     return row
 
 
-def test_a_server_that_answered_is_healthy_with_its_models_counted(admin_client: Client) -> None:
-    found(provider(), "a", "b", "c")
-
-    assert "healthy" in row(admin_client, "vllm")
-    assert "asked 1" in row(admin_client, "vllm")
-    assert 'data-label="Models">3</td>' in row(admin_client, "vllm")
-
-
-def test_a_server_that_failed_is_unreachable_with_its_error_and_last_known_models(
+def test_a_server_that_probes_find_well_is_healthy_with_its_load_and_models(
     admin_client: Client,
 ) -> None:
-    error = "Cannot be reached: " + 30 * "far away, "
-    found(provider(), "a", error=error, answered=timezone.now() - timedelta(hours=3))
+    found(row_of := provider(), "a", "b", "c")
+    held = probed(row_of, running=5, waiting=2)
+    process(report(row_of, in_flight=3))
+    process(report(row_of, in_flight=4))
 
     shown = row(admin_client, "vllm")
 
-    assert "unreachable" in shown
+    assert "healthy" in shown
+    assert f"since {held.since:%Y-%m-%d %H:%M} UTC" in shown
+    assert "7 in flight" in shown
+    assert "server: 5 running, 2 waiting" in shown
+    assert 'data-label="Models">3</td>' in shown
+
+
+def test_a_server_that_fails_tells_why_with_its_last_error_and_last_known_models(
+    admin_client: Client,
+) -> None:
+    error = "Cannot be reached: " + 30 * "far away, "
+    found(made := provider(), "a", error=error, answered=timezone.now() - timedelta(hours=3))
+    probed(made, "unhealthy", "Three probes failed: refused.")
+
+    shown = row(admin_client, "vllm")
+
+    assert "unhealthy" in shown
+    assert "Three probes failed: refused." in shown
     assert "last answered 3\xa0hours ago" in shown
     assert f'title="{error}"' in shown
     assert shown.count(error) == 1  # the cell itself has it shortened
@@ -52,19 +74,28 @@ def test_a_server_that_never_answered_says_so(admin_client: Client) -> None:
     assert "has never answered" in row(admin_client, "vllm")
 
 
-def test_a_server_that_was_not_asked_says_so(admin_client: Client) -> None:
+def test_a_server_that_was_not_probed_says_so(admin_client: Client) -> None:
     provider()
 
-    assert "not asked yet" in row(admin_client, "vllm")
+    assert "unknown" in row(admin_client, "vllm")
+    assert "Not probed yet." in row(admin_client, "vllm")
+
+
+def test_where_nobody_looks_the_list_says_so(admin_client: Client) -> None:
+    probed(provider(), seconds_ago=60, running=5)
+
+    assert "Nobody looks at the moment" in row(admin_client, "vllm")
+    assert "running" not in row(admin_client, "vllm")
 
 
 def test_a_disabled_server_is_neither_healthy_nor_failing(admin_client: Client) -> None:
-    found(provider(enabled=False), error="No answer within 10 s.")
+    found(made := provider(enabled=False), error="No answer within 10 s.")
+    probed(made, "unhealthy")
 
     shown = row(admin_client, "vllm")
 
     assert "disabled" in shown
-    assert "unreachable" not in shown
+    assert "unhealthy" not in shown
     assert "No answer" not in shown
 
 
@@ -91,8 +122,10 @@ def test_the_list_makes_as_many_queries_for_25_providers_as_for_one(
     queries = _queries(admin_client, django_assert_max_num_queries)
     for number in range(24):
         made = provider(f"vllm-{number}", source="env")
+        process(report(made, in_flight=1))
         if number % 2:
             found(made, "a", "b", error="No answer within 10 s.")
+            probed(made)
 
     assert _queries(admin_client, django_assert_max_num_queries) == queries
 
@@ -103,20 +136,51 @@ def _queries(client: Client, counted: Any) -> int:
     return len(context)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, _ in health.CHOICES])
+@pytest.mark.parametrize("standing", list(Standing))
 def test_each_health_filter_finds_the_rows_with_that_health(
-    admin_client: Client, kind: str
+    admin_client: Client, standing: str
 ) -> None:
-    found(provider("healthy"), "a")
-    found(provider("unreachable"), error="No answer within 10 s.")
-    provider("unasked")
-    found(provider("unasked-too"), asked=None, answered=None)
-    found(provider("disabled", enabled=False), "a")
+    for state in ("healthy", "degraded", "unhealthy", "misconfigured"):
+        probed(provider(state), state)
+    provider("unknown")
+    probed(provider("disabled", enabled=False))
+    probed(provider("draining", draining=True))
 
-    listed = admin_client.get(LIST, {"health": kind}).context["cl"].result_list
+    listed = admin_client.get(LIST, {"health": standing}).context["cl"].result_list
 
-    assert {health.of(row).kind for row in listed} == {kind}
-    assert len(listed) == (2 if kind == "unasked" else 1)
+    assert [row.name for row in listed] == [standing]
+
+
+def test_a_breaker_that_is_open_is_found_by_the_filter(admin_client: Client) -> None:
+    probed(made := provider())
+    probed(provider("other"))
+    process(report(made, state="open", reason="refused"))
+
+    listed = admin_client.get(LIST, {"health": "unhealthy"}).context["cl"].result_list
+
+    assert [row.name for row in listed] == ["vllm"]
+
+
+def test_filtering_takes_as_many_queries_for_many_as_for_one(
+    admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
+    def queries() -> int:
+        with django_assert_max_num_queries(40) as counted:
+            assert admin_client.get(LIST, {"health": "healthy"}).status_code == 200
+        return len(counted)
+
+    probed(provider())
+    with_one = queries()
+    for number in range(20):
+        probed(provider(f"vllm-{number}"))
+
+    assert queries() == with_one
+
+
+def test_a_health_that_there_is_none_of_filters_nothing(admin_client: Client) -> None:
+    provider()
+
+    assert len(admin_client.get(LIST, {"health": "nonsense"}).context["cl"].result_list) == 1
 
 
 def test_the_search_finds_names_and_addresses(admin_client: Client) -> None:
@@ -144,13 +208,35 @@ def test_enabling_and_disabling_goes_through_save(admin_client: Client) -> None:
     assert two.detached is None
 
 
-def test_who_may_only_look_cannot_switch_providers_off() -> None:
+def test_draining_and_taking_calls_again_are_edits(admin_client: Client) -> None:
+    one, two = provider("one", source="env"), provider("two", source="env", draining=True)
+    chosen = {"_selected_action": [one.pk, two.pk]}
+
+    answer = admin_client.post(LIST, {"action": "drain", **chosen}, follow=True)
+    one.refresh_from_db()
+    two.refresh_from_db()
+
+    assert "Draining: 1." in said(answer)
+    assert (one.draining, two.draining) == (True, True)
+    assert one.detached
+    assert two.detached is None  # it was so already
+    newest = LogEntry.objects.get_for_object(one).latest("id")
+    assert newest.changes["draining"] == ["False", "True"]
+
+    admin_client.post(LIST, {"action": "take_calls", **chosen})
+    one.refresh_from_db()
+    two.refresh_from_db()
+    assert (one.draining, two.draining) == (False, False)
+
+
+@pytest.mark.parametrize("action", ["disable", "drain"])
+def test_who_may_only_look_cannot_switch_providers_off(action: str) -> None:
     one = provider("one")
 
-    client_with("view_provider").post(LIST, {"action": "disable", "_selected_action": [one.pk]})
+    client_with("view_provider").post(LIST, {"action": action, "_selected_action": [one.pk]})
 
     one.refresh_from_db()
-    assert one.enabled
+    assert (one.enabled, one.draining) == (True, False)
 
 
 def test_the_list_is_not_for_those_without_permission() -> None:

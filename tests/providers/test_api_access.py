@@ -14,9 +14,18 @@ from django.db.models.signals import pre_save
 from django.test import Client
 from django.utils import timezone
 
-from providers.models import ApiKey, Provider
+from providers.models import Alias, ApiKey, Provider
 from tests.providers.admin_pages import client_with, provider
-from tests.providers.api_client import KEYS, MASTER, PROVIDERS, SCHEMA, Api, master_key, refusal
+from tests.providers.api_client import (
+    ALIASES,
+    KEYS,
+    MASTER,
+    PROVIDERS,
+    SCHEMA,
+    Api,
+    master_key,
+    refusal,
+)
 
 pytestmark = pytest.mark.django_db
 NOBODY = UUID("22222222-2222-4222-8222-222222222222")
@@ -36,12 +45,21 @@ ROUTES = [
     ("PATCH", f"{KEYS}/{KEY_ID}", "change_apikey"),
     ("POST", f"{KEYS}/{KEY_ID}/rotate", "change_apikey add_apikey"),
     ("POST", f"{KEYS}/{KEY_ID}/revoke", "change_apikey"),
+    ("GET", ALIASES, "view_alias"),
+    ("POST", ALIASES, "add_alias"),
+    ("GET", f"{ALIASES}/org/chat", "view_alias"),
+    ("PUT", f"{ALIASES}/org/chat", "change_alias"),
+    ("PATCH", f"{ALIASES}/org/chat", "change_alias"),
+    ("DELETE", f"{ALIASES}/org/chat", "delete_alias"),
     ("GET", SCHEMA, ""),
 ]
 PERMISSIONS = {name for _, _, names in ROUTES for name in names.split()}
 FINE = {
     ("POST", PROVIDERS): {"name": "new", "base_url": "http://gpu-2:8000"},
     ("PATCH", f"{PROVIDERS}/gpu-1.lab"): {"enabled": False},
+    ("POST", ALIASES): {"name": "new", "targets": [{"model": "m"}]},
+    ("PUT", f"{ALIASES}/org/chat"): {"name": "new", "targets": [{"model": "m"}]},
+    ("PATCH", f"{ALIASES}/org/chat"): {"resumes": True},
     ("POST", KEYS): {"name": "new"},
     ("PATCH", f"{KEYS}/{KEY_ID}"): {"name": "new"},
     ("POST", f"{KEYS}/{KEY_ID}/rotate"): {"overlap_seconds": 0},
@@ -52,6 +70,7 @@ FINE = {
 def rows() -> None:
     provider("gpu-1.lab", base_url="http://127.0.0.1:1/v1")
     master_key("aurora-the-key-of-another-0123456789", id=KEY_ID)
+    Alias.objects.create(name="org/chat").targets.create(model="m")
 
 
 @pytest.fixture
@@ -302,11 +321,12 @@ def test_the_schema_is_valid_and_complete(api: Api, capsys: Any) -> None:
         for path, methods in schema.json()["paths"].items()
         for method in methods
     }
-    assert described == {
-        (method, path.replace("gpu-1.lab", "{name}").replace(str(KEY_ID), "{id}"))
-        for method, path, _ in ROUTES
-        if path != SCHEMA
-    }
+    assert described == {(method, _template(path)) for method, path, _ in ROUTES if path != SCHEMA}
+
+
+def _template(path: str) -> str:
+    named = path.replace("gpu-1.lab", "{name}").replace("org/chat", "{name}")
+    return named.replace(str(KEY_ID), "{id}")
 
 
 def test_the_schema_comes_as_json_or_yaml(api: Api) -> None:

@@ -9,8 +9,8 @@ from auditlog.models import LogEntry
 from django.utils import timezone
 
 from providers import revision
-from providers.models import Discovery, Provider
-from tests.providers.admin_pages import UPSTREAM_KEY, found, provider, text
+from providers.models import Discovery, Process, Provider
+from tests.providers.admin_pages import UPSTREAM_KEY, found, probed, process, provider, report, text
 from tests.providers.api_client import MASTER, PROVIDERS, Api, master_key, refusal
 from tests.scripted_vllm import ScriptedVllm
 
@@ -27,12 +27,28 @@ DEFAULTS = {
     "model_ids": [],
     "passthrough": "inference",
     "translation": "auto",
+    "weight": 1.0,
+    "max_concurrency": None,
+    "draining": False,
+    "repeats_after_timeout": False,
     "connect_seconds": 5.0,
     "first_byte_seconds": 600.0,
     "idle_seconds": 300.0,
     "source": "admin",
     "detached": None,
-    "health": {"models": [], "routes": None, "asked": None, "answered": None, "error": ""},
+    "in_flight": 0,
+    "health": {
+        "state": "unknown",
+        "reason": "Not probed yet.",
+        "since": None,
+        "running": None,
+        "waiting": None,
+        "models": [],
+        "routes": None,
+        "asked": None,
+        "answered": None,
+        "error": "",
+    },
 }
 
 
@@ -63,6 +79,10 @@ def test_every_member_can_be_given(api: Api) -> None:
         "model_ids": ["meta-llama/Llama-3.1-8B"],
         "passthrough": "off",
         "translation": "always",
+        "weight": 2,
+        "max_concurrency": 64,
+        "draining": True,
+        "repeats_after_timeout": True,
         "connect_seconds": 1,
         "first_byte_seconds": 2.5,
         "idle_seconds": 3,
@@ -100,6 +120,21 @@ def test_every_member_can_be_given(api: Api) -> None:
         ({"translation": None}, "translation"),
         ({"routes": []}, "routes"),
         ({"enabled": "perhaps"}, "enabled"),
+        ({"weight": 0}, "weight"),
+        ({"weight": 1001}, "weight"),
+        ({"weight": "2"}, "weight"),
+        ({"weight": "nan"}, "weight"),
+        ({"weight": None}, "weight"),
+        ({"max_concurrency": 0}, "max_concurrency"),
+        ({"max_concurrency": -1}, "max_concurrency"),
+        ({"max_concurrency": 1_000_001}, "max_concurrency"),
+        ({"max_concurrency": 10**18}, "max_concurrency"),
+        ({"max_concurrency": 1.5}, "max_concurrency"),
+        ({"max_concurrency": "5"}, "max_concurrency"),
+        ({"max_concurrency": True}, "max_concurrency"),
+        ({"draining": "perhaps"}, "draining"),
+        ({"draining": None}, "draining"),
+        ({"repeats_after_timeout": 2}, "repeats_after_timeout"),
         ({"connect_seconds": 0}, "connect_seconds"),
         ({"first_byte_seconds": "nan"}, "first_byte_seconds"),
         ({"idle_seconds": 86_401}, "idle_seconds"),
@@ -113,6 +148,7 @@ def test_every_member_can_be_given(api: Api) -> None:
         ({"source": "env"}, "source"),
         ({"sealed_api_key": "hunter2-secret"}, "sealed_api_key"),
         ({"health": {}}, "health"),
+        ({"in_flight": 0}, "in_flight"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_member(
@@ -225,6 +261,19 @@ def test_how_calls_are_translated_is_changed_alone(api: Api) -> None:
     assert Provider.objects.get().translation == "always"
 
 
+def test_what_routing_goes_by_is_an_edit_and_a_limit_can_be_taken_off(api: Api) -> None:
+    provider(source="env", max_concurrency=8)
+    changes = {"weight": 0.5, "draining": True, "repeats_after_timeout": True}
+
+    answer = api.patch(HERE, {**changes, "max_concurrency": None}).json()
+
+    assert answer | changes | {"max_concurrency": None} == answer
+    assert answer["detached"]
+    row = Provider.objects.get()
+    assert (row.weight, row.max_concurrency) == (0.5, None)
+    assert (row.draining, row.repeats_after_timeout) == (True, True)
+
+
 def test_a_server_is_renamed_and_removed(api: Api) -> None:
     provider()
 
@@ -247,6 +296,57 @@ def test_the_list_shows_what_discovery_found(api: Api) -> None:
     assert second["health"]["error"] == "It is down."
     assert second["health"]["routes"] is None
     assert second["health"]["asked"] < timezone.now().isoformat()
+
+
+def test_a_provider_tells_how_it_is_and_what_runs_on_it(api: Api) -> None:
+    row = provider()
+    held = probed(row, running=5, waiting=2)
+    process(report(row, in_flight=3, state="open", reason="connection refused"))
+    process(report(row, in_flight=4))
+
+    shown = api.get(HERE).json()
+
+    assert shown["in_flight"] == 7
+    assert shown["health"]["state"] == "degraded"
+    assert shown["health"]["reason"] == "Calls to it fail in 1 of 2 processes: connection refused"
+    assert (shown["health"]["running"], shown["health"]["waiting"]) == (5, 2)
+    assert shown["health"]["since"] is None
+
+    Process.objects.all().delete()
+    shown = api.get(HERE).json()
+    assert (shown["in_flight"], shown["health"]["state"]) == (0, "healthy")
+    assert shown["health"]["since"] == held.since.isoformat().replace("+00:00", "Z")
+
+
+def test_a_drained_server_tells_how_many_calls_are_left(api: Api) -> None:
+    row = provider()
+    process(report(row, in_flight=1))
+
+    shown = api.patch(HERE, {"draining": True}).json()
+
+    assert shown["in_flight"] == 1
+    assert shown["health"]["state"] == "draining"
+    assert shown["health"]["reason"] == "It gets no new call; 1 call is still running."
+
+
+def test_many_providers_are_listed_in_as_many_queries_as_one(
+    api: Api, django_assert_max_num_queries: Any
+) -> None:
+    def queries() -> int:
+        with django_assert_max_num_queries(20) as counted:
+            assert api.get(PROVIDERS).status_code == 200
+        return len(counted)
+
+    probed(row := provider())
+    process(report(row))
+    queries()  # the first reads more
+    with_one = queries()
+    for number in range(20):
+        probed(row := provider(f"vllm-{number}"))
+        found(row, "a")
+        process(report(row))
+
+    assert queries() == with_one
 
 
 def test_refreshing_keeps_what_the_server_says(api: Api, vllm: ScriptedVllm) -> None:

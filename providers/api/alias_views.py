@@ -1,0 +1,67 @@
+"""Aliases over the management API. Each change is recorded."""
+
+from __future__ import annotations
+
+from django.shortcuts import get_object_or_404
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from providers.api.alias_serializers import AliasSerializer
+from providers.api.recording import change
+from providers.api.views import Uncached
+from providers.models import Alias
+
+
+class Aliases(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Alias]):
+    """Public names that lead to models, by name; a slash in one may be written as it is."""
+
+    queryset = Alias.objects.prefetch_related("targets").order_by("name")
+    serializer_class = AliasSerializer
+    lookup_field = "name"
+    needs = {
+        "list": ("providers.view_alias",),
+        "retrieve": ("providers.view_alias",),
+        "create": ("providers.add_alias",),
+        "update": ("providers.change_alias",),
+        "partial_update": ("providers.change_alias",),
+        "destroy": ("providers.delete_alias",),
+    }
+
+    def create(self, request: Request) -> Response:
+        """Add an alias with its targets."""
+        with change(request):
+            name = self._save(request)
+        return self._answer(name, 201)
+
+    def update(self, request: Request, name: str) -> Response:
+        """Replace an alias: what is left out is as in a new one."""
+        with change(request):
+            name = self._save(request, _locked(name))
+        return self._answer(name)
+
+    def partial_update(self, request: Request, name: str) -> Response:
+        """Change what is sent. `targets`, if sent, are all the targets it has then."""
+        with change(request):
+            name = self._save(request, _locked(name), partial=True)
+        return self._answer(name)
+
+    def destroy(self, request: Request, name: str) -> Response:
+        """Remove an alias. What names it as a target means a model of that id from then on."""
+        with change(request):
+            _locked(name).delete()
+        return Response(status=204)
+
+    def _save(self, request: Request, held: Alias | None = None, partial: bool = False) -> str:
+        sent = self.get_serializer(held, data=request.data, partial=partial)
+        sent.is_valid(raise_exception=True)
+        return str(sent.save().name)
+
+    def _answer(self, name: str, status: int = 200) -> Response:
+        row = get_object_or_404(self.get_queryset(), name=name)
+        return Response(self.get_serializer(row).data, status)
+
+
+def _locked(name: str) -> Alias:
+    return get_object_or_404(Alias.objects.select_for_update(), name=name)
