@@ -7,6 +7,7 @@ not here: it is relayed as the server worded it (see `relay`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import Self
 
 import msgspec
@@ -158,6 +159,17 @@ class TooManyInBackground(GatewayError):
         return {"retry-after": "1"}
 
 
+class TooBusy(GatewayError):
+    """Every server that could take the call has as many as it may, and so many wait already, or
+    this one has waited for long enough."""
+
+    status, type, code = 429, "rate_limit_error", "servers_busy"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
 class NotImplementedHere(GatewayError):
     status, type, code = 501, "server_error", "not_implemented"
 
@@ -180,6 +192,16 @@ class StateUnavailable(GatewayError):
         return {"retry-after": "1"}
 
 
+class DatabaseUnavailable(GatewayError):
+    """The admin and the management API are nothing without it."""
+
+    status, type, code = 503, "server_error", "database_unavailable"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "5"}
+
+
 class UpstreamError(GatewayError):
     """The vLLM server, not the caller, is at fault."""
 
@@ -198,14 +220,33 @@ class UpstreamUnreachable(UpstreamError):
     code = "upstream_unreachable"
 
 
+class NoServer(UpstreamError):
+    """Nothing was sent: each server of the model is failing, or draining."""
+
+    status, code = 503, "no_server"
+
+    def __init__(self, message: str, *, seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": str(max(1, ceil(self.seconds)))}
+
+
 class UpstreamRefusedKey(UpstreamError):
     code, may_be_repeated = "upstream_auth", False
 
 
 class UpstreamBroke(UpstreamError):
-    """Sent, perhaps executed, and the answer never came or is none: do not repeat."""
+    """Sent, perhaps executed, and the answer never came or is none: the client should not repeat
+    it. Aurora itself may ask another server while the client has seen nothing."""
 
     code, may_be_repeated = "upstream_broke", False
+
+
+class UpstreamUnreadable(UpstreamBroke):
+    """The answer came and cannot be handed on; another server's would be no better."""
 
 
 class UpstreamTimeout(UpstreamError):

@@ -2,18 +2,101 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from gateway.dialects import Dialect
 from gateway.errors import GatewayError, MissingRoute, UpstreamError, UpstreamRefusedKey
+from gateway.headers import first
 
 MOST_BYTES = 2**20
 """A longer error body is not read."""
 MOST_SECONDS = 10.0
 MOST_MESSAGE_CHARACTERS = 2000
 SPOKEN_BY_VLLM = frozenset({Dialect.OPENAI, Dialect.RESPONSES})
+
+BUSY, FAILING, STOPPED, MISCONFIGURED = "busy", "failing", "stopped", "misconfigured"
+OF_THE_CALL = "of the call"
+"""Not of the server, though said within a stream: every other would say the same."""
+OF_CALLERS = frozenset({"BadRequestError", "invalid_request_error"})
+"""Types of errors, in vLLM's words and in Anthropic's."""
+OF_STATUS = {429: BUSY, 502: FAILING, 503: FAILING, 504: FAILING}
+"""Statuses by which a server says that another may well take the call."""
+MOST_RETRY_AFTER_DIGITS = 6
+ENGINE_IS_DEAD = b"EngineCore encountered an issue"
+"""What vLLM's HTTP server says with a 500 once the process that computes has died."""
+UNKNOWN_MODEL = re.compile(r"The model `.*` does not exist", re.DOTALL)
+_ABORTED = re.compile(rb'"finish_reason": ?"abort"')
+
+
+class Refused(Exception):
+    """A server did not take the call, in a way that says nothing of the call itself: another
+    server may be asked. Nothing has gone to the client yet.
+
+    Where none is left, `error` is what the client is told; if that is None, the answer as it came.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        error: GatewayError | None = None,
+    ) -> None:
+        super().__init__(f"{why}: HTTP {status}")
+        self.why, self.status, self.headers, self.body = why, status, headers, body
+        self.error = error
+
+    @property
+    def code(self) -> str:
+        """For the log, where it is handed on."""
+        if self.why == STOPPED:
+            return "upstream_stopped"
+        return "upstream_error" if self.status < 400 else upstream_code(self.status)
+
+    @property
+    def retry_after_seconds(self) -> float | None:
+        """What the server asked for in seconds; a date is not understood."""
+        said = first(self.headers, b"retry-after") or b""
+        is_number = said.isdigit() and len(said) <= MOST_RETRY_AFTER_DIGITS
+        return float(said) if is_number else None
+
+
+def was_aborted(body: bytes) -> bool:
+    """Whether a plain chat or completion was cut short by a server that is stopping. Within a JSON
+    string the quotes would be escaped."""
+    return _ABORTED.search(body) is not None
+
+
+def why_another(status: int, body: bytes) -> str:
+    """Why another server may be asked after this answer; empty if it should not be."""
+    if status == 500 and ENGINE_IS_DEAD in body:
+        return FAILING
+    if status == 404 and _is_unknown_model(_decoded(body)):
+        return MISCONFIGURED
+    return OF_STATUS.get(status, "")
+
+
+def why_of_event(data: bytes) -> str:
+    """What the error says with which a stream begins, where a status would have said it."""
+    said = _decoded(data)
+    error = said.get("error") if isinstance(said, dict) else None
+    details = error if isinstance(error, dict) else {}
+    code = details.get("code")
+    if code == 429:
+        return BUSY
+    is_of_caller = isinstance(code, int) and 400 <= code < 500
+    return OF_THE_CALL if is_of_caller or details.get("type") in OF_CALLERS else FAILING
+
+
+def _is_unknown_model(said: Any) -> bool:
+    """Aurora sends only names that the server has listed: it serves another model by now."""
+    error = said.get("error") if isinstance(said, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return isinstance(message, str) and UNKNOWN_MODEL.match(message) is not None
 
 
 def upstream_code(status: int) -> str:

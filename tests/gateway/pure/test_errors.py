@@ -34,13 +34,17 @@ TABLE = {
     "SlowUpload": (408, "invalid_request_error", "upload_stalled", None),
     "BodyTooLarge": (413, "invalid_request_error", "body_too_large", None),
     "TooManyInBackground": (429, "rate_limit_error", "too_many_in_background", None),
+    "TooBusy": (429, "rate_limit_error", "servers_busy", None),
     "NotImplementedHere": (501, "server_error", "not_implemented", None),
     "StateUnavailable": (503, "server_error", "state_unavailable", None),
     "NotReady": (503, "server_error", "not_ready", None),
     "UpstreamError": (502, "provider_error", "upstream_error", None),
     "UpstreamUnreachable": (502, "provider_error", "upstream_unreachable", None),
+    "DatabaseUnavailable": (503, "server_error", "database_unavailable", None),
+    "NoServer": (503, "provider_error", "no_server", None),
     "UpstreamRefusedKey": (502, "provider_error", "upstream_auth", None),
     "UpstreamBroke": (502, "provider_error", "upstream_broke", None),
+    "UpstreamUnreadable": (502, "provider_error", "upstream_broke", None),
     "UpstreamTimeout": (504, "provider_error", "upstream_timeout", None),
     "UpstreamConnectTimeout": (504, "provider_error", "upstream_connect_timeout", None),
 }
@@ -90,6 +94,10 @@ def test_any_message_survives_the_shape_and_breaks_no_line(message):
         (errors.NotReady("x"), {"retry-after": "1"}),
         (errors.StateUnavailable("x"), {"retry-after": "1"}),
         (errors.TooManyInBackground("x"), {"retry-after": "1"}),
+        (errors.TooBusy("x"), {"retry-after": "1"}),
+        (errors.NoServer("x"), {"retry-after": "1"}),
+        (errors.NoServer("x", seconds=0.0), {"retry-after": "1"}),
+        (errors.NoServer("x", seconds=2.1), {"retry-after": "3"}),  # whole seconds, none too few
         (errors.UnknownPath("x"), {}),
     ],
 )

@@ -123,3 +123,76 @@ def test_every_recorded_error_is_relayed_or_put_into_the_one_shape(name):
     else:
         assert error.status in {recording.status, 400}
         assert "message" in json.loads(errors.shape(error))["error"]
+
+
+# Whether another server may be asked
+
+DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
+GONE = {"error": {"message": "The model `a/b` does not exist.", "type": "NotFoundError"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (429, WORDED, refusals.BUSY),
+        (502, b"<html>", refusals.FAILING),
+        (503, {"detail": "Service Unavailable"}, refusals.FAILING),
+        (504, b"", refusals.FAILING),
+        (500, {"error": {"message": DEAD, "type": "InternalServerError"}}, refusals.FAILING),
+        (404, GONE, refusals.MISCONFIGURED),
+        (404, {"type": "error", **GONE}, refusals.MISCONFIGURED),
+        (500, WORDED, ""),
+        (400, {"error": {"message": DEAD}}, ""),
+        (400, GONE, ""),
+        (404, WORDED, ""),
+        (404, {"detail": "Not Found"}, ""),
+        (404, {"error": {"message": "Why: The model `a` does not exist."}}, ""),
+        (404, {"error": "The model `a` does not exist."}, ""),
+        (401, {"error": "Unauthorized"}, ""),
+        (408, b"", ""),
+        (413, b"", ""),
+        (501, b"", ""),
+        (302, b"", ""),
+    ],
+)
+def test_another_server_is_asked_only_where_the_answer_says_nothing_of_the_call(status, body, why):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    assert refusals.why_another(status, raw) == why
+
+
+@given(st.integers(300, 599), st.binary(max_size=60))
+def test_no_body_makes_that_question_raise(status, body):
+    assert isinstance(refusals.why_another(status, body), str)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [(b"2", 2.0), (b"0", 0.0), (b"999999", 999_999.0), (b"1000000", None), (b"1.5", None),
+     (b"-1", None), (b"", None), (b"Wed, 21 Oct 2026 07:28:00 GMT", None), (b"\xb2", None)],
+)  # fmt: skip
+def test_a_server_asks_to_be_left_alone_in_whole_seconds(said, seconds):
+    refused = refusals.Refused(refusals.BUSY, 429, [(b"retry-after", said)], b"")
+    assert refused.retry_after_seconds == seconds
+
+
+def test_one_that_does_not_ask_is_not_waited_for():
+    refused = refusals.Refused(refusals.BUSY, 429, [], PRIVATE)
+    assert refused.retry_after_seconds is None
+    assert "private" not in f"{refused} {refused!r}"
+
+
+PRIVATE = b"a private sentence"
+
+
+@pytest.mark.parametrize(
+    ("said", "aborted"),
+    [
+        ({"choices": [{"finish_reason": "abort"}]}, True),
+        ({"choices": [{"finish_reason": "stop"}]}, False),
+        ({"choices": [{"text": '"finish_reason": "abort"', "finish_reason": "stop"}]}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_an_answer_that_a_stopping_server_cut_short_is_known(said, aborted, separators):
+    assert refusals.was_aborted(json.dumps(said, separators=separators).encode()) is aborted
