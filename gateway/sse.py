@@ -6,15 +6,41 @@ Framing follows the HTML standard, 9.2.6: a blank line ends an event; a line end
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 MEDIA_TYPE = b"text/event-stream"
 MOST_EVENT_BYTES = 16 * 2**20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MOST_AHEAD_BYTES = 1024
+"""Of what a stream says before its first event."""
+_ERRORS = (b'data: {"error"', b'data:{"error"', b"event: error", b"event:error")
+"""How a first event begins that is an error, in any dialect."""
+_AHEAD = re.compile(rb"(?:(?::[^\r\n]*)?(?:\r\n?|\n)){0,2}")
+"""A comment with the blank line after it; some servers send one before they have anything to say."""
 
 
 def is_stream(content_type: bytes) -> bool:
     return content_type.partition(b";")[0].strip().lower() == MEDIA_TYPE
+
+
+def begins_with_error(beginning: bytes) -> bool | None:
+    """Whether a stream that begins so begins with an error, in any dialect; None where what comes
+    next will tell. Of comments only the first is waited behind: more are sent so that the client
+    hears something."""
+    begun = beginning.removeprefix(BYTE_ORDER_MARK)
+    ahead = _AHEAD.match(begun)
+    first = begun[ahead.end() :] if ahead else begun
+    if first.startswith(_ERRORS):
+        return True
+    if len(begun) > MOST_AHEAD_BYTES:
+        return False
+    is_open = any(text.startswith(first) for text in _ERRORS) or _is_open_comment(begun)
+    return None if is_open or BYTE_ORDER_MARK.startswith(begun) else False
+
+
+def _is_open_comment(begun: bytes) -> bool:
+    return begun.startswith(b":") and b"\n" not in begun and b"\r" not in begun
 
 
 class Tail:

@@ -157,3 +157,44 @@ def test_an_event_holds_exactly_its_data(data):
 )
 def test_a_stream_is_known_by_its_media_type(content_type, streams):
     assert sse.is_stream(content_type) is streams
+
+
+@pytest.mark.parametrize(
+    ("piece", "is_error"),
+    [
+        (b'data: {"error": {"message": "x"}}\n\n', True),
+        (b'data:{"error":{}}\n\ndata: [DONE]\n\n', True),
+        (b'event: error\ndata: {"type": "error"}\n\n', True),
+        (b"event:error\r\ndata: {}\r\n\r\n", True),
+        (b'\xef\xbb\xbfdata: {"error": {}}\n\n', True),
+        (b'data: {"choices": []}\n\ndata: {"error": {}}\n\n', False),  # it began well
+        (b'data: {"choices": [{"delta": {"content": "{\\"error\\""}}]}\n\n', False),
+        (b'data: {"id": "error"}\n\n', False),
+        (b"event: message_start\ndata: {}\n\n", False),
+        (b"data: [DONE]\n\n", False),
+        (b"", None),
+        (b"d", None),
+        (b"\xef\xbb", None),
+        (b"\xef\xbb\xbf", None),
+        (b'data: {"err', None),
+        (b"event: err", None),
+        (b"event: m", False),
+        (b'data: {"i', False),
+        (b'data: {"error"', True),
+        (b": ping\n\n", None),
+        (b": ping\r\n", None),
+        (b": pi", None),
+        (b"\xef\xbb\xbf:", None),
+        (b"\r\n", None),
+        (b': ping\n\ndata: {"error"', True),
+        (b": ping\r\revent: error", True),
+        (b": ping\r\n\r\nevent: error\r\n", True),
+        (b'\xef\xbb\xbf:\ndata: {"error": {}}', True),
+        (b": ping\n\ndata: {}\n\n", False),
+        (b": ping\n\n: ping\n\n", False),
+        (b": ping\n\n:", False),
+        (b":" + b"x" * sse.MOST_AHEAD_BYTES, False),
+    ],
+)
+def test_a_stream_whose_first_event_is_an_error_is_known_as_soon_as_it_says_so(piece, is_error):
+    assert sse.begins_with_error(piece) is is_error
