@@ -19,16 +19,20 @@ from gateway.application import Gateway  # noqa: E402
 from gateway.bounded import Bounded  # noqa: E402
 from gateway.client import Limits  # noqa: E402
 from gateway.consumers import Realtime  # noqa: E402
+from gateway.routing import Settings  # noqa: E402
 from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
+from providers import discovery  # noqa: E402
 from providers.background import Background  # noqa: E402
 from providers.catalog import Catalog  # noqa: E402
 from providers.key_use import KeyUse  # noqa: E402
+from providers.observed import Lookout  # noqa: E402
+from providers.probing import Prober  # noqa: E402
 
 options = settings.OPTIONS
 catalog = Catalog()
+lookout = Lookout()
 key_use = KeyUse()
-background = Background(catalog, key_use, discovery_seconds=options["AURORA_DISCOVERY_SECONDS"])
 limits = Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"])
 store = Store(retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"])
 door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
@@ -39,6 +43,24 @@ gateway = Gateway(
     key_use.note,
     store,
     background_responses=options["AURORA_BACKGROUND_RESPONSES"],
+    lookout=lookout,
+    pools=Settings(
+        options["AURORA_POOL_POLICY"],
+        options["AURORA_QUEUE_CALLS"],
+        options["AURORA_QUEUE_SECONDS"],
+    ),
+    repeated_share=options["AURORA_RETRY_PERCENT"] / 100,
+)
+prober = Prober(
+    catalog,
+    lookout,
+    gateway.fleet.reports,
+    gateway.fleet.usage,
+    discovery.fetch(),
+    probe_seconds=options["AURORA_PROBE_SECONDS"],
+)
+background = Background(
+    catalog, key_use, prober, discovery_seconds=options["AURORA_DISCOVERY_SECONDS"]
 )
 # Django spools bodies, and without a limit: it gets only what is let through.
 most = min(options["AURORA_MAX_BODY_BYTES"], 2 * 2**20)
@@ -48,7 +70,9 @@ routes = [
     re_path(r"^(?:$|admin(?:/|$)|api(?:/|$)|static/)", bounded_django),  # type: ignore[arg-type]
     re_path(r"", gateway),  # type: ignore[arg-type]
 ]
-realtime = Realtime.as_asgi(catalog=catalog, door=door, note_key_use=key_use.note)
+realtime = Realtime.as_asgi(
+    catalog=catalog, door=door, note_key_use=key_use.note, fleet=gateway.fleet
+)
 lifespan = Lifespan(gateway.start, gateway.stop_runs, store.stop)
 application = ProtocolTypeRouter(
     {"http": URLRouter(routes), "websocket": realtime, "lifespan": lifespan}

@@ -13,13 +13,16 @@ from gateway.client import Client, Limits, Receive, Request, Send
 from gateway.dialects import Dialect
 from gateway.endpoints import Endpoint
 from gateway.errors import ClientGone, GatewayError
+from gateway.fleet import Fleet
 from gateway.missing_routes import MissingRoutes
 from gateway.records import Record
+from gateway.routing import Pools, Settings
 from gateway.runs import MOST_RUNS, Runs
 from gateway.state.store import Store
 from gateway.upstream import Door
 from gateway.views import VIEWS, Exchange
 from providers.catalog import Catalog
+from providers.observed import Lookout
 
 log = logging.getLogger("aurora.gateway")
 
@@ -36,10 +39,15 @@ class Gateway:
         store: Store,
         *,
         background_responses: int = MOST_RUNS,
+        lookout: Lookout | None = None,
+        pools: Settings = Settings(),  # noqa: B008 - frozen
+        repeated_share: float = 0.2,
     ) -> None:
         self._catalog, self._door, self._limits = catalog, door, limits
         self._note_key_use = note_key_use
         self._store, self._missing = store, MissingRoutes()
+        self._pools = Pools(pools, self._missing)
+        self.fleet = Fleet(catalog, lookout or Lookout(), repeated_share=repeated_share)
         self._runs = Runs(store, background_responses)
 
     def start(self) -> None:
@@ -82,6 +90,7 @@ class Gateway:
         except GatewayError as error:
             record.reason = error.reason
             if not client.status:
+                error.keeping([*error.kept, *record.told_attempts])
                 await client.refuse(error, exchange.dialect)
         except ClientGone as error:
             record.reason = str(error)
@@ -111,6 +120,8 @@ class Gateway:
             record=record,
             note_key_use=self._note_key_use,
             missing=self._missing,
+            pools=self._pools,
+            fleet=self.fleet,
             store=self._store,
             runs=self._runs,
         )

@@ -75,7 +75,8 @@ class Limits:
 
 
 class Client:
-    """One request's connection. `status` and `sent_bytes` say how far its answer has come."""
+    """One request's connection. `status`, `sent_bytes` and `is_answered` say how far its answer has
+    come."""
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class Client:
         self.ping_seconds = limits.ping_seconds
         self.status = 0
         self.sent_bytes = 0
+        self.is_answered = False
         self._receive, self._send, self._limits = receive, send, limits
         self._received_bytes = 0
         self._waited_seconds = 0.0
@@ -160,6 +162,7 @@ class Client:
         """Hand on `piece`; returns once the server can take the next."""
         self.sent_bytes += len(piece)
         await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+        self.is_answered = not more
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """A whole answer at once; HEAD gets all but the body."""
@@ -228,7 +231,8 @@ class Watched:
             if self._pieces is not None:
                 await self._take_in(self._pieces)
             await self._client.departure()
-            self._end(ClientGone("the client left"), task)
+            if not self._client.is_answered:  # who has it all may leave
+                self._end(ClientGone("the client left"), task)
         except (GatewayError, ClientGone) as failure:
             self._end(failure, task)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,21 +13,25 @@ from uuid import UUID
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
-from gateway import errors, headers, passthrough, realtime, routing
+from gateway import errors, failover, headers, passthrough, realtime, refusals, routing
 from gateway.auth import Caller, authenticate
 from gateway.bridge import ClientSocket, End, joined
 from gateway.client import Message, Receive, Send
 from gateway.errors import (
     ClientGone,
     GatewayError,
+    MissingRoute,
     NotReady,
+    TooBusy,
     UnknownPath,
-    UnsupportedEndpoint,
     UpstreamError,
-    UpstreamUnreachable,
 )
+from gateway.failover import Visit
+from gateway.fleet import Fleet, Place
 from gateway.realtime import Closed, Handshake
 from gateway.records import Record
+from gateway.refusals import Reworded
+from gateway.routing import Target
 from gateway.upstream import Door, NotUpgraded, Outgoing, Socket
 from providers.catalog import Catalog
 from providers.snapshot import ProviderEntry, Snapshot
@@ -36,11 +41,21 @@ log = logging.getLogger("aurora.gateway")
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A server that a session may go to. `model` is empty where none is known."""
+    """A server that a session may go to. Its model is empty where none is known."""
 
-    provider: ProviderEntry
-    model: str
+    target: Target
     query: bytes
+    weight: float
+    """Beside the others of its tier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The server's side of a session, and the place that it has there."""
+
+    socket: Socket
+    place: Place
+    visit: Visit
 
 
 class Realtime(AsyncConsumer):
@@ -52,8 +67,11 @@ class Realtime(AsyncConsumer):
     is all that is dispatched, and the session goes on from there.
     """
 
-    def __init__(self, catalog: Catalog, door: Door, note_key_use: Callable[[UUID], None]) -> None:
+    def __init__(
+        self, catalog: Catalog, door: Door, note_key_use: Callable[[UUID], None], fleet: Fleet
+    ) -> None:
         self._catalog, self._door, self._note_key_use = catalog, door, note_key_use
+        self._fleet = fleet
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         self._handshake = Handshake.of(scope)
@@ -90,16 +108,41 @@ class Realtime(AsyncConsumer):
     async def _connected(self) -> None:
         """The flow: who calls, where it goes, the server's acceptance, then the client's."""
         handshake, record = self._handshake, self._record
-        destinations = self._destinations(self._catalog.current())
-        async with await self._unless_gone(self._opened(destinations)) as socket:
-            record.status = 101
-            told = [(b"x-request-id", handshake.id.encode())]
-            told.append((b"x-aurora-provider", socket.provider.name.encode()))
-            await self._client.accept(handshake.chosen(socket.subprotocol), told)
+        tiers = self._tiers(self._fleet.look())
+        opened = await self._unless_gone(self._opened(tiers))
+        with self._visiting(opened):
+            async with opened.socket as socket:
+                record.status = 101
+                told = [
+                    (b"x-request-id", handshake.id.encode()),
+                    (b"x-aurora-provider", socket.provider.name.encode()),
+                    *record.told_attempts,
+                ]
+                await self._client.accept(handshake.chosen(socket.subprotocol), told)
+                try:
+                    await self._ended(await self._joined(opened), socket)
+                finally:
+                    record.upstream_ends()
+
+    @contextmanager
+    def _visiting(self, opened: Opened) -> Iterator[None]:
+        """Within, its place is taken; then all is told of its server that there is to tell."""
+        with self._fleet.visiting(opened.place):
             try:
-                await self._ended(await joined(self._client, socket), socket)
+                yield
             finally:
-                record.upstream_ends()
+                opened.visit.end()
+
+    async def _joined(self, opened: Opened) -> End:
+        """A server that breaks off a session is told of as one that breaks off an answer."""
+        try:
+            end = await joined(self._client, opened.socket)
+        except UpstreamError as error:
+            opened.visit.failed(error)
+            raise
+        if end.closed.code == realtime.ABNORMAL and not end.by_client:
+            opened.visit.failed(ConnectionAbortedError())
+        return end
 
     async def _ended(self, end: End, socket: Socket) -> None:
         """Tell the other side how this one ended."""
@@ -117,7 +160,7 @@ class Realtime(AsyncConsumer):
 
     # Where it goes.
 
-    def _destinations(self, snapshot: Snapshot) -> list[Destination]:
+    def _tiers(self, snapshot: Snapshot) -> list[list[Destination]]:
         path = self._handshake.path
         if path == realtime.PATH:
             self._record.path = path
@@ -125,7 +168,7 @@ class Realtime(AsyncConsumer):
             return self._by_model(snapshot)
         if path.startswith(passthrough.PREFIX):
             caller = self._authenticated(snapshot)
-            return [self._by_provider(snapshot, caller)]
+            return self._by_provider(snapshot, caller)
         raise UnknownPath(f"There is no WebSocket at {path[:200]}.")
 
     def _authenticated(self, snapshot: Snapshot) -> Caller:
@@ -136,75 +179,131 @@ class Realtime(AsyncConsumer):
         self._note_key_use(caller.key.id)
         return caller
 
-    def _by_model(self, snapshot: Snapshot) -> list[Destination]:
+    def _by_model(self, snapshot: Snapshot) -> list[list[Destination]]:
         handshake, selector = self._handshake, self._handshake.selector()
         routing.route(selector, snapshot)
         return [
-            Destination(target.provider, target.model, handshake.query_for(target.model))
-            for target in routing.candidates(selector, snapshot)
+            [
+                Destination(share.target, handshake.query_for(share.target.model), share.weight)
+                for share in tier
+            ]
+            for tier in routing.tiers(selector, snapshot)
         ]
 
-    def _by_provider(self, snapshot: Snapshot, caller: Caller) -> Destination:
+    def _by_provider(self, snapshot: Snapshot, caller: Caller) -> list[list[Destination]]:
         """A vendor's own route, if it may pass; its query untouched."""
         handshake = self._handshake
         passage = passthrough.realtime_passage(handshake.raw_path)
         self._record.path = passthrough.PREFIX + "{provider}" + passage.route.path
         providers = passthrough.candidates(passage.provider, snapshot)
-        provider = passthrough.choose(providers, handshake.model)
-        passthrough.permit(passage.route, provider, is_master=caller.is_master)
-        model = handshake.model if handshake.model in provider.models else None
-        return Destination(provider, model or "", handshake.query)
+        serving = passthrough.serving(providers, handshake.model)
+        passthrough.permit(passage.route, serving[0], is_master=caller.is_master)
+        allowing = passthrough.allowing(passage.route, serving)
+        pool = passthrough.pool(allowing, handshake.model, passage, routing.Settings())
+        return [
+            [
+                Destination(way.target, handshake.query, weight)
+                for way, weight in zip(tier.ways, tier.weights, strict=True)
+            ]
+            for tier in pool.tiers
+        ]
 
     # The server's side.
 
-    async def _opened(self, destinations: list[Destination]) -> Socket:
-        """The first server that takes the session. Raises what the first of them said.
+    async def _opened(self, tiers: list[list[Destination]]) -> Opened:
+        """The first server that takes the session, of those that may be called and have room: for
+        a place, a session does not wait. Raises what the first of them said.
 
         A handshake does nothing yet, so the next may be tried.
         """
-        refusals: list[GatewayError] = []
-        for destination in destinations:
+        first: GatewayError | None = None
+        while (destination := self._readiest(tiers)) is not None:
             try:
-                return await self._open(destination)
-            except (UpstreamUnreachable, UnsupportedEndpoint) as error:
-                refusals.append(error)
-        raise refusals[0]
+                return await self._visited(destination)
+            except GatewayError as error:
+                first = first or error
+                if not _asks_another(error, destination.target.provider):
+                    break
+            tiers = [[each for each in tier if each is not destination] for tier in tiers]
+        raise first or self._nobody(tiers)
 
-    async def _open(self, destination: Destination) -> Socket:
-        provider, handshake = destination.provider, self._handshake
-        self._record.provider, self._record.model = provider.name, destination.model
-        if provider.problem:
-            raise UpstreamError(
-                f"The provider {provider.name!r} cannot be called: {provider.problem}."
-            )
+    def _readiest(self, tiers: list[list[Destination]]) -> Destination | None:
+        """One that is unwell only where no tier has another."""
+        self._fleet.look()
+        now = self._fleet.now()
+        ready = [
+            target
+            for tier in tiers
+            for target in self._fleet.readiest((each.target, each.weight) for each in tier)
+        ]
+        ready.sort(key=lambda target: not self._fleet.known(target.provider).admits(now))
+        found = (each for tier in tiers for each in tier if ready and each.target is ready[0])
+        return next(found, None)
+
+    def _nobody(self, tiers: list[list[Destination]]) -> GatewayError:
+        known = (self._fleet.known(each.target.provider) for tier in tiers for each in tier)
+        sights = list(dict.fromkeys(known))
+        if len(sights) == 1:
+            self._record.provider = sights[0].entry.name
+        now = self._fleet.now()
+        if any(sight.allows(now) for sight in sights):
+            return TooBusy("Every server of this model has as many calls as it may.")
+        return failover.nobody(sights, now)
+
+    async def _visited(self, destination: Destination) -> Opened:
+        """Where the server's row says by now. What becomes of the handshake is told of the server.
+        Whoever gets what it opened, gives its place back."""
+        place = self._fleet.call_on(routing.Way(destination.target, realtime.PATH))
+        visit, socket = Visit(place, self._fleet.now), None
+        try:
+            socket = await self._open(place.way.target, destination.query)
+            visit.begun()
+        except GatewayError as error:
+            visit.failed(error)
+            raise
+        finally:
+            if socket is None:
+                visit.end()
+                self._fleet.give_back(place)
+        return Opened(socket, place, visit)
+
+    async def _open(self, target: Target, query: bytes) -> Socket:
+        handshake, provider, model = self._handshake, target.provider, target.model
+        self._record.provider, self._record.model = provider.name, model
+        self._record.attempts += 1
         self._record.upstream_begins()
         crossing = headers.to_upstream(handshake.headers, provider.authorization, handshake.id)
-        going = Outgoing(provider, "GET", realtime.PATH, crossing, b"", destination.query)
+        going = Outgoing(provider, "GET", realtime.PATH, crossing, b"", query)
         try:
             return await self._door.open_socket(going, handshake.subprotocols)
         except NotUpgraded as answer:
             raise realtime.refused(
-                answer.status,
-                has_body=answer.has_body,
-                provider=provider.name,
-                model=destination.model,
+                answer.status, has_body=answer.has_body, provider=provider.name, model=model
             ) from None
 
-    async def _unless_gone(self, opening: Coroutine[Any, Any, Socket]) -> Socket:
+    async def _unless_gone(self, opening: Coroutine[Any, Any, Opened]) -> Opened:
         """What `opening` gives. Raises ClientGone as soon as the client leaves."""
         working = asyncio.create_task(opening)
         leaving = asyncio.create_task(self._client.departure())
         try:
             await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
             if not working.done():
                 raise ClientGone("the client left")
         except (ClientGone, asyncio.CancelledError):
-            await _abandoned(working)
-            raise
-        finally:
             leaving.cancel()
-            await asyncio.gather(leaving, return_exceptions=True)
+            await self._abandoned(working)
+            raise
         return working.result()
+
+    async def _abandoned(self, opening: asyncio.Task[Opened]) -> None:
+        """End it, and what it may have opened in the meantime."""
+        opening.cancel()
+        for opened in await asyncio.gather(opening, return_exceptions=True):
+            if isinstance(opened, Opened):
+                with self._visiting(opened):
+                    await opened.socket.close(Closed(realtime.GOING_AWAY))
 
     # The client's side.
 
@@ -217,12 +316,12 @@ class Realtime(AsyncConsumer):
         pairs = [
             (name.encode(), value.encode()) for name, value in {**own, **error.headers}.items()
         ]
+        pairs += self._record.told_attempts
         await self._client.refuse(error.status, pairs, errors.shape(error))
 
 
-async def _abandoned(opening: asyncio.Task[Socket]) -> None:
-    """End it, and what it may have opened in the meantime."""
-    opening.cancel()
-    for opened in await asyncio.gather(opening, return_exceptions=True):
-        if isinstance(opened, Socket):
-            await opened.close(Closed(realtime.GOING_AWAY))
+def _asks_another(error: GatewayError, provider: ProviderEntry) -> bool:
+    """Of a server that answers with a status there is no more than this to go by."""
+    if isinstance(error, Reworded):
+        return error.status in refusals.OF_STATUS
+    return isinstance(error, MissingRoute) or failover.asks_another(error, provider)

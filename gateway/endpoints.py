@@ -115,12 +115,13 @@ def _delete(path: str, action: Action, feature: str) -> Endpoint:
 
 ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
+COMPLETIONS = "/v1/completions"
 CONVERSATION = "/v1/conversations/{id}"
 
 TABLE = (
     *_relay("Chat completions", CHAT),
     *_relay("Chat completions, many conversations in one call", "/v1/chat/completions/batch"),
-    *_relay("Completions", "/v1/completions"),
+    *_relay("Completions", COMPLETIONS),
     *_relay("Embeddings", "/v1/embeddings"),
     _post(RESPONSES, Action.RESPOND, "Responses", RESPONSES, CHAT, dialect=Dialect.RESPONSES),
     _post(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import inf
 from uuid import UUID
 
 from providers.snapshot import ProviderEntry
@@ -25,12 +26,30 @@ class MissingRoutes:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._until: dict[tuple[UUID, object, str], float] = {}
+        self._version, self._first_end = 0, inf
+
+    @property
+    def version(self) -> int:
+        """Another number each time that something was learnt or forgotten."""
+        now = self._clock()
+        if now >= self._first_end:
+            self._until = {key: until for key, until in self._until.items() if until > now}
+            self._changed()
+        return self._version
+
+    def _changed(self) -> None:
+        self._first_end = min(self._until.values(), default=inf)
+        self._version += 1
 
     def note(self, provider: ProviderEntry, path: str) -> None:
         """`provider` just said that it has no such route. Forgotten after REMEMBERED_SECONDS."""
         if len(self._until) >= MOST_REMEMBERED:
             self._until.clear()
-        self._until[_key(provider, path)] = self._clock() + REMEMBERED_SECONDS
+        now, key = self._clock(), _key(provider, path)
+        is_known = now < self._until.get(key, 0.0)
+        self._until[key] = now + REMEMBERED_SECONDS
+        if not is_known:
+            self._changed()
 
     def lacks(self, provider: ProviderEntry, path: str) -> bool:
         """Whether `provider` is not to be called by `path`: it has no such route, as it says or as

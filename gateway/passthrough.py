@@ -13,6 +13,7 @@ from enum import Enum
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.errors import InvalidPath, NotPermitted, UnknownPath, UnknownProvider, WrongMethod
+from gateway.routing import Pool, Settings, Target, Tier, Way
 from providers.snapshot import ProviderEntry, Snapshot
 
 PREFIX = "/p/"
@@ -168,10 +169,16 @@ def permit(route: Route, provider: ProviderEntry, *, is_master: bool) -> None:
     """Raises NotPermitted where the provider or the caller's key does not allow `route`."""
     if provider.passthrough == "off":
         raise NotPermitted(f"The provider {provider.name!r} does not allow passthrough.")
-    if route.access is Access.CONTROL and provider.passthrough != "control":
+    if not _allows(route, provider):
         raise NotPermitted(f"The provider {provider.name!r} does not allow control routes.")
     if route.access is not Access.INFERENCE and not is_master:
         raise NotPermitted("This route is for master keys.")
+
+
+def _allows(route: Route, provider: ProviderEntry) -> bool:
+    if route.access is Access.CONTROL:
+        return provider.passthrough == "control"
+    return provider.passthrough != "off"
 
 
 def candidates(name: str, snapshot: Snapshot) -> tuple[ProviderEntry, ...]:
@@ -185,6 +192,32 @@ def candidates(name: str, snapshot: Snapshot) -> tuple[ProviderEntry, ...]:
     return tuple(of_type)
 
 
-def choose(providers: tuple[ProviderEntry, ...], model: str | None) -> ProviderEntry:
-    """The first that serves `model`, else the first."""
-    return next((p for p in providers if model in p.models), providers[0])
+def serving(providers: tuple[ProviderEntry, ...], model: str | None) -> list[ProviderEntry]:
+    """Those that serve `model`; where none does, the first."""
+    return [provider for provider in providers if model in provider.models] or [providers[0]]
+
+
+def allowing(route: Route, providers: list[ProviderEntry]) -> list[ProviderEntry]:
+    """Those that allow `route`, of providers the first of which does."""
+    first, *others = providers
+    return [first, *(each for each in others if _allows(route, each))]
+
+
+def pool(
+    providers: list[ProviderEntry], model: str | None, passage: Passage, settings: Settings
+) -> Pool:
+    """The provider that is named, and behind it those of the type of that name."""
+    named = [provider for provider in providers if provider.name == passage.provider]
+    others = [provider for provider in providers if provider.name != passage.provider]
+    found = [those for those in (named, others) if those]
+    tiers = [_tier(number, passage, model, those) for number, those in enumerate(found, start=1)]
+    calls, seconds = settings.queue_calls, settings.queue_seconds
+    return Pool(passage.provider, tuple(tiers), settings.policy, calls, seconds)
+
+
+def _tier(number: int, passage: Passage, model: str | None, providers: list[ProviderEntry]) -> Tier:
+    """Its name holds all that its ways hang on: by it a call that waited finds its tier again."""
+    known = model if model is not None and model in providers[0].models else ""
+    ways = [Way(Target(provider, known), passage.path) for provider in providers]
+    name = f"{PREFIX}{passage.provider}#{number} {known}{passage.path}"
+    return Tier.of(name, ways, [provider.weight for provider in providers])

@@ -16,7 +16,7 @@ from gateway import headers as policy
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
-    UnsupportedEndpoint,
+    MissingRoute,
     UpstreamError,
     UpstreamRefusedKey,
 )
@@ -129,7 +129,7 @@ def refused(status: int, *, has_body: bool, provider: str, model: str) -> Gatewa
     """
     if status == 404 or (status == 403 and not has_body):
         which = f"The model {model!r} does not serve" if model else "There is no"
-        return UnsupportedEndpoint(
+        return MissingRoute(
             f"{which} {PATH}: its vLLM server ({provider!r}) takes no WebSocket there.",
             param="model" if model else None,
         )

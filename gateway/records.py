@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 log = logging.getLogger("aurora.calls")
+ATTEMPTS = b"x-aurora-attempts"
 
 
 @dataclass(slots=True)
@@ -20,6 +21,8 @@ class Record:
     key: str = ""
     provider: str = ""
     model: str = ""
+    attempts: int = 0
+    """How many times the call was sent to a server."""
     status: int = 0
     """0: the gateway gave no answer; the client left, or the server beneath refused the rest."""
     sent_bytes: int = 0
@@ -28,6 +31,11 @@ class Record:
     _began: float = field(default_factory=time.perf_counter)
     _sent_upstream: float = 0.0
     _upstream_ended: float = 0.0
+
+    @property
+    def told_attempts(self) -> list[tuple[bytes, bytes]]:
+        """The header of the answer that says so; none where no server was tried."""
+        return [(ATTEMPTS, str(self.attempts).encode())] if self.attempts else []
 
     def upstream_begins(self) -> None:
         self._sent_upstream = time.perf_counter()
@@ -44,6 +52,7 @@ class Record:
             "status": self.status,
             "provider": self.provider,
             "model": self.model,
+            "attempts": self.attempts,
             "key": self.key,
             "ms": round((time.perf_counter() - self._began) * 1000, 2),
             "ms_upstream": round(upstream * 1000, 2),

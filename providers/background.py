@@ -1,4 +1,5 @@
-"""The thread beside the calls: it keeps the snapshot fresh, asks servers, and writes key use.
+"""The thread beside the calls: it keeps the snapshot fresh, asks and probes servers, and writes
+key use.
 
 It has its own event loop, and one database connection on one worker thread, so neither a slow
 database nor a slow server holds up a call. Where the database fails, the last snapshot stays.
@@ -25,6 +26,8 @@ from providers import discovery, revision
 from providers.catalog import Catalog, load
 from providers.connections import renew
 from providers.key_use import KeyUse
+from providers.probing import Prober
+from providers.probing.prober import EXCHANGE_SECONDS, LOOK_AROUND_SECONDS
 from providers.snapshot import ProviderEntry, Snapshot
 
 WATCH_SECONDS = 0.5
@@ -52,15 +55,17 @@ class Appointment:
 class Background:
     """Start it once per process; it ends with the process, or by `stop`."""
 
-    def __init__(self, catalog: Catalog, key_use: KeyUse, *, discovery_seconds: float) -> None:
-        self._catalog, self._key_use = catalog, key_use
+    def __init__(
+        self, catalog: Catalog, key_use: KeyUse, prober: Prober, *, discovery_seconds: float
+    ) -> None:
+        self._catalog, self._key_use, self._prober = catalog, key_use, prober
         self._discovery_seconds = discovery_seconds
         self._fetch = discovery.fetch()
         self._appointments: dict[UUID, Appointment] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self._loaded_at = -RELOAD_SECONDS
         self._database = ThreadPoolExecutor(1, "aurora-database")
-        self._database_is_well = True
+        self._failing: set[object] = set()
         self._unanswered: asyncio.Future[Any] | None = None
         self._running, self._stop = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="aurora-background", daemon=True)
@@ -86,12 +91,15 @@ class Background:
         rounds = [
             asyncio.create_task(self._repeat(self._watch, WATCH_SECONDS)),
             asyncio.create_task(self._repeat(self._write_key_use, KEY_USE_SECONDS)),
+            asyncio.create_task(self._repeat(self._exchange, EXCHANGE_SECONDS)),
+            asyncio.create_task(self._repeat(self._prober.look_around, LOOK_AROUND_SECONDS)),
         ]
         await self._stop.wait()
         for task in (*rounds, *self._asking):
             task.cancel()
         await asyncio.gather(*rounds, *self._asking, return_exceptions=True)
         await self._guarded(self._write_key_use)
+        await self._guarded(partial(self._prober.stop, self._in_database))
         await self._guarded(self._close_connections)
         self._database.shutdown(wait=False)
 
@@ -101,14 +109,21 @@ class Background:
             await asyncio.sleep(seconds)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it, whatever goes wrong: one line as the database begins to fail, and one as all that
+        had failed is done again."""
         try:
             await work()
         except DatabaseFailure as error:
-            if self._database_is_well:
+            if not self._failing:
                 log.error("the database fails, calls go on with what is known: %s", error)
-            self._database_is_well = False
+            self._failing.add(_kind(work))
         except Exception:  # whatever goes wrong in one round, the next must still come
             log.exception("a round of background work failed")
+        else:
+            was_failing = bool(self._failing)
+            self._failing -= {_kind(work), self._ask}  # a server may be asked no more
+            if was_failing and not self._failing:
+                log.info("the database answers again")
 
     async def _in_database(self, work: Callable[..., T], *arguments: object) -> T:
         """What `work` gives. Raises a database failure also where nothing comes in time."""
@@ -123,14 +138,13 @@ class Background:
         if not (await asyncio.wait({asked}, timeout=DATABASE_SECONDS))[0]:
             self._unanswered = asked
             raise OperationalError(f"no answer within {DATABASE_SECONDS:g} s")
-        done = asked.result()
-        if not self._database_is_well:
-            log.info("the database answers again")
-        self._database_is_well = True
-        return done
+        return asked.result()
 
     async def _write_key_use(self) -> None:
         await self._in_database(self._key_use.write)
+
+    async def _exchange(self) -> None:
+        await self._prober.exchange(self._in_database)
 
     async def _close_connections(self) -> None:
         await self._in_database(connections.close_all)
@@ -194,6 +208,11 @@ class Background:
         backoff = min(FIRST_RETRY_SECONDS * 2 ** min(held.failures, 16), self._discovery_seconds)
         due = time.monotonic() + backoff * jitter
         return replace(held, due=due, failures=held.failures + 1, reason=outcome.text)
+
+
+def _kind(work: object) -> object:
+    """What the work of one round has in common with that of the next."""
+    return work.func if isinstance(work, partial) else work
 
 
 def _question(provider: ProviderEntry) -> tuple[object, ...]:

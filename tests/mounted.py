@@ -17,13 +17,14 @@ import msgspec
 from aurora_site.logs import JsonFormatter
 from gateway.application import Gateway
 from gateway.client import Limits
+from gateway.fleet import Fleet
 from gateway.headers import request_id
 from gateway.relay import relay
 from gateway.state.store import Store
 from gateway.upstream import Door
 from providers import addresses, secrets
 from providers.catalog import Catalog
-from providers.snapshot import Card, KeyEntry, ProviderEntry, Snapshot
+from providers.snapshot import AliasEntry, Card, KeyEntry, ProviderEntry, Snapshot
 from tests.processes import eventually, soon
 from tests.raw_http import Answer, Pairs, RawClient, request_bytes
 from tests.serving import ServerThread
@@ -62,7 +63,9 @@ def key_of(secret: str, *, kind: str = "master", expires: datetime | None = None
 
 
 def snapshot(
-    providers: Iterable[ProviderEntry], keys: dict[str, KeyEntry] | None = None
+    providers: Iterable[ProviderEntry],
+    keys: dict[str, KeyEntry] | None = None,
+    aliases: Iterable[AliasEntry] = (),
 ) -> Snapshot:
     """`keys` are by secret; without them MASTER_KEY is a master key."""
     known = {MASTER_KEY: key_of(MASTER_KEY)} if keys is None else keys
@@ -71,6 +74,7 @@ def snapshot(
         revision=1,
         providers=MappingProxyType({entry.name: entry for entry in ordered}),
         keys=MappingProxyType({secrets.digests(secret)[0]: key for secret, key in known.items()}),
+        aliases=MappingProxyType({alias.name: alias for alias in aliases}),
     )
 
 
@@ -124,8 +128,10 @@ class MountedGateway:
         self._thread = thread
         self._door = Door(connections=100)
         self.store = store or Store(retention_days=0)
+        # Each answer of a server is the test's to see: repeating has tests of its own.
+        once = {"repeated_share": 0.0}
         self._gateway = Gateway(
-            self.catalog, self._door, limits, self.used_keys.append, self.store, **options
+            self.catalog, self._door, limits, self.used_keys.append, self.store, **once | options
         )
         self._clients: list[RawClient] = []
         logging.getLogger("aurora").addHandler(self._lines)
@@ -144,9 +150,14 @@ class MountedGateway:
         self.calls += 1
         await self._gateway(*asgi)
 
-    def publish(self, *providers: ProviderEntry, keys: dict[str, KeyEntry] | None = None) -> None:
+    def publish(
+        self,
+        *providers: ProviderEntry,
+        keys: dict[str, KeyEntry] | None = None,
+        aliases: Iterable[AliasEntry] = (),
+    ) -> None:
         """What the calls that begin from now on know."""
-        self.catalog.publish(snapshot(providers, keys))
+        self.catalog.publish(snapshot(providers, keys, aliases))
 
     def connect(self, timeout_seconds: float = 5.0) -> RawClient:
         """A connection, closed with the gateway at the latest."""
@@ -189,6 +200,11 @@ class MountedGateway:
         return eventually(
             lambda: [line for line in self._lines.of(logger) if having in line], seconds=2.0
         )
+
+    @property
+    def fleet(self) -> Fleet:
+        """What it sees of the servers; to be looked at while it is idle, or `on_loop`."""
+        return self._gateway.fleet
 
     @property
     def log_text(self) -> str:

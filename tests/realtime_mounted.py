@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -11,10 +12,12 @@ from uuid import UUID
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.consumers import Realtime
+from gateway.fleet import Fleet
 from gateway.headers import request_id
 from gateway.upstream import Door
 from providers.catalog import Catalog
-from providers.snapshot import KeyEntry, ProviderEntry
+from providers.observed import Lookout
+from providers.snapshot import AliasEntry, KeyEntry, ProviderEntry
 from tests.mounted import MASTER_KEY, UPSTREAM_KEY, Lines, snapshot
 from tests.processes import soon
 from tests.raw_http import Answer, RawClient, request_bytes
@@ -36,14 +39,18 @@ class MountedRealtime:
     secret, nothing runs on."""
 
     def __init__(self, thread: ServerThread, **options: Any) -> None:
-        self.catalog = Catalog()
+        self.catalog, self.lookout = Catalog(), Lookout()
+        self.fleet = Fleet(self.catalog, self.lookout)
         self.used_keys: list[UUID] = []
         self.sessions = 0
         self._lines = Lines()
         self._thread = thread
         self._door = Door(connections=100)
         self._consumer = Realtime.as_asgi(
-            catalog=self.catalog, door=self._door, note_key_use=self.used_keys.append
+            catalog=self.catalog,
+            door=self._door,
+            note_key_use=self.used_keys.append,
+            fleet=self.fleet,
         )
         logging.getLogger("aurora").addHandler(self._lines)
         self.url = thread.start(
@@ -56,8 +63,13 @@ class MountedRealtime:
         self.sessions += 1
         await self._consumer(*asgi)
 
-    def publish(self, *providers: ProviderEntry, keys: dict[str, KeyEntry] | None = None) -> None:
-        self.catalog.publish(snapshot(providers, keys))
+    def publish(
+        self,
+        *providers: ProviderEntry,
+        keys: dict[str, KeyEntry] | None = None,
+        aliases: Iterable[AliasEntry] = (),
+    ) -> None:
+        self.catalog.publish(snapshot(providers, keys, aliases))
 
     def connect(self, target: str = PATH, **options: Any) -> connect:
         """A session, to be opened by `async with` or `await`."""
@@ -111,6 +123,9 @@ class MountedRealtime:
         logging.getLogger("aurora").removeHandler(self._lines)
         assert idle, f"still under way: {running}"
         assert len(lines) == self.sessions
+        assert [
+            report.in_flight for report in self.fleet.reports().values() if report.in_flight
+        ] == []
         for secret in (MASTER_KEY, UPSTREAM_KEY):
             assert secret not in self.log_text
 

@@ -12,8 +12,8 @@ PACKAGES = ("aurora_site", "gateway", "providers")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PURE = (
     "sse", "translation", "headers", "routing", "calls", "passthrough", "refusals", "endpoints",
-    "errors", "dialects", "missing_routes", "forms", "paging", "realtime", "state/values",
-    "state/endings",
+    "errors", "dialects", "missing_routes", "resuming", "renaming", "forms", "paging", "realtime",
+    "state/values", "state/endings", "failover", "fleet/breaker", "fleet/budget",
 )  # fmt: skip
 HTTP_CLIENTS = {
     "aiohttp", "httpx", "httpx_aiohttp", "requests", "urllib3", "http.client", "urllib.request",
@@ -81,6 +81,14 @@ PURE_SOURCES = [path for layer in PURE for path in of(layer)]
 
 @pytest.mark.parametrize("path", PURE_SOURCES, ids=ids(PURE_SOURCES))
 def test_a_pure_layer_knows_no_database_settings_network_or_loop(path):
+    assert among(imported(path), NOT_PURE) == set()
+
+
+PURE_VALUES = [ROOT / "providers" / f"{name}.py" for name in ("aliases", "snapshot", "observed")]
+
+
+@pytest.mark.parametrize("path", PURE_VALUES, ids=ids(PURE_VALUES))
+def test_what_calls_read_is_pure(path):
     assert among(imported(path), NOT_PURE) == set()
 
 

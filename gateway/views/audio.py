@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from gateway import forms, headers
 from gateway.client import Watched
-from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, natively
+from gateway.views.delivering import Asked, deliver_asked
+from gateway.views.exchange import Exchange, authenticated
 
 
 async def relayed_form(exchange: Exchange) -> None:
-    authenticated(exchange)
-    asked = Asked(await _read_form(exchange), natively)
+    caller = authenticated(exchange)
+    asked = Asked(caller, await _read_form(exchange))
     with Watched(exchange.client):
         await deliver_asked(exchange, asked)
 

@@ -17,14 +17,15 @@ from gateway.relay import STREAM_HEADERS
 from gateway.runs import KEEP_ALIVE, Run, Work, told_after
 from gateway.state.values import Copy
 from gateway.translation.responses.frame import Frame
-from gateway.views.exchange import Asked, Exchange, deliver_asked, routed
+from gateway.views.delivering import Asked, deliver_asked, first_way
+from gateway.views.exchange import Exchange
 
 if TYPE_CHECKING:
     from gateway.views.responses import Creation
 
 EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 BENEATH = " (background)"
-"""Ends the path in the log line of a run, which has one beside that of the client's call."""
+"""Ends the path in the log line of the generating, which is another than that of the client's call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,17 @@ async def begin(exchange: Exchange, creation: Creation) -> Begun:
     """
     id = creation.stamp.new_id("resp")
     creation = creation.in_background(id)
-    way = routed(exchange, creation.call.selector)
+    way, said_model = first_way(exchange, creation.call.selector)
+    exchange.record.model = way.target.model
     creation.put(way)
-    queued = _queued(creation, way.target.model)
-    asked, size = Asked(creation.call, creation.put), _size_bytes(creation)
+    queued = _queued(creation, said_model)
+    asked, size = _asked(creation), _size_bytes(creation)
     await exchange.runs.start(queued, _work(exchange, asked), size)
     return Begun(queued, creation.ask.stream)
+
+
+def _asked(creation: Creation) -> Asked:
+    return Asked(creation.caller, creation.call, creation.put, prompt=creation.members)
 
 
 async def answer(exchange: Exchange, begun: Begun) -> None:
@@ -65,6 +71,7 @@ def _size_bytes(creation: Creation) -> int:
 
 
 def _queued(creation: Creation, model: str) -> Copy:
+    """As it is told before any server has: `model` is what it says as its model."""
     frame = Frame.of(creation.members, model, creation.stamp, creation.echo)
     return Copy(
         creation.origin.owner,

@@ -7,24 +7,25 @@ from gateway.client import Watched
 from gateway.errors import NotImplementedHere
 from gateway.routing import Way
 from gateway.translation import Stamp, Translation, responses
-from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, read_call
+from gateway.views.delivering import Asked, deliver_asked
+from gateway.views.exchange import Exchange, authenticated, read_call
 from gateway.views.expansion import whole
 
 
 async def count_input_tokens(exchange: Exchange) -> None:
-    owner = authenticated(exchange).key.owner
+    caller = authenticated(exchange)
     call = await read_call(exchange)
     check_values(call.members)
     ask = responses.read(call.members, Stamp.now())
     with Watched(exchange.client):
-        sent = await whole(exchange.store, owner, call.members, ask)
+        sent = await whole(exchange.store, caller.key.owner, call.members, ask)
 
         def translate(way: Way) -> Translation:
             return responses.to_tokenize(
                 sent.members, way.target.model, context_length=sent.context_length
             )
 
-        await deliver_asked(exchange, Asked(call, translate))
+        await deliver_asked(exchange, Asked(caller, call, translate))
 
 
 async def compact(exchange: Exchange) -> None:

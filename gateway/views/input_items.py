@@ -1,4 +1,4 @@
-"""What a response was asked with."""
+"""The input that a response was created with."""
 
 from __future__ import annotations
 

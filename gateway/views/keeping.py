@@ -13,7 +13,8 @@ KEPT = frozenset({"completed", "incomplete"})
 """A call that failed leaves nothing."""
 MOST_WHOLE_BYTES = sse.MOST_EVENT_BYTES
 MOST_LOOKS = 16
-"""How many pieces of a plain answer may look like its end before the end."""
+"""A piece of a plain answer that ends in a brace may be its last, so all that there is is read to
+see; so many times at most before the answer's end."""
 
 
 class Keeping:

@@ -58,7 +58,7 @@ def _resumed_after(query: bytes) -> int | None:
 
 
 async def delete(exchange: Exchange) -> None:
-    """One that is being generated ends."""
+    """One that is being generated is ended."""
     owner, id = authenticated(exchange).key.owner, exchange.name("id")
     with Watched(exchange.client):
         await exchange.store.delete(owner, id)
@@ -68,7 +68,7 @@ async def delete(exchange: Exchange) -> None:
 
 
 async def cancel(exchange: Exchange) -> None:
-    """What has ended stays as it is, and is the answer as well."""
+    """Answers the response as it stands then. One that had ended before stays as it is."""
     owner, id = authenticated(exchange).key.owner, exchange.name("id")
     with Watched(exchange.client):
         kept = await exchange.store.response(owner, id)

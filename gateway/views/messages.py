@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.auth import Caller
 from gateway.calls import Call
 from gateway.client import Watched
 from gateway.routing import Way
 from gateway.translation import Stamp, Translation, messages
-from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, read_call
+from gateway.views.delivering import Asked, deliver_asked
+from gateway.views.exchange import Exchange, authenticated, read_call
 
 Put = Callable[[Call, str], Translation]
 """The call in the server's dialect, for its model of this id."""
@@ -24,14 +26,14 @@ async def count_tokens(exchange: Exchange) -> None:
 
 
 async def _delivered(exchange: Exchange, put: Put) -> None:
-    authenticated(exchange)
-    asked = _asked(exchange.endpoint.path, await read_call(exchange), put)
+    caller = authenticated(exchange)
+    asked = _asked(caller, exchange.endpoint.path, await read_call(exchange), put)
     with Watched(exchange.client):
         await deliver_asked(exchange, asked)
 
 
-def _asked(native: str, call: Call, put: Put) -> Asked:
+def _asked(caller: Caller, native: str, call: Call, put: Put) -> Asked:
     def translate(way: Way) -> Translation | None:
         return None if way.path == native else put(call, way.target.model)
 
-    return Asked(call, translate)
+    return Asked(caller, call, translate)

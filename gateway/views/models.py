@@ -10,7 +10,7 @@ import msgspec
 from gateway import paging, routing
 from gateway.dialects import Dialect
 from gateway.views.exchange import Exchange, authenticated
-from providers.snapshot import Card, public_id
+from providers.snapshot import Card, Snapshot, public_card
 
 LIFECYCLES = ("active", "deprecated", "retired")
 LATEST_SECONDS = 253_402_300_799
@@ -29,10 +29,17 @@ async def list_models(exchange: Exchange) -> None:
 async def show_model(exchange: Exchange) -> None:
     """One card, by any selector that a call may use; under its public id."""
     authenticated(exchange)
-    target = routing.route(exchange.name("id"), exchange.snapshot)
-    card = exchange.snapshot.cards[public_id(target.provider.name, target.model)]
+    card = _card(exchange.name("id"), exchange.snapshot)
     shown = _model(card) if exchange.dialect is Dialect.ANTHROPIC else card
     await exchange.client.answer_json(200, msgspec.json.encode(shown))
+
+
+def _card(selector: str, snapshot: Snapshot) -> Card:
+    """Raises UnknownModel."""
+    target = routing.route(selector, snapshot)
+    if selector in snapshot.aliases:
+        return snapshot.cards[selector]
+    return public_card(target.provider, target.model, target.provider.models[target.model])
 
 
 def _page(exchange: Exchange) -> dict[str, Any]:

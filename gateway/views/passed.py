@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from gateway import calls, passthrough
+from gateway.auth import Caller
 from gateway.client import Watched
+from gateway.fleet import Place
+from gateway.passthrough import Access, Passage
 from gateway.relay import Delivery
-from gateway.views.exchange import Exchange, authenticated, deliver, outgoing
+from gateway.routing import Pool
+from gateway.views.delivering import deliver_found, deliver_once
+from gateway.views.exchange import Exchange, authenticated, outgoing
+from gateway.views.search import Search
 from providers.snapshot import ProviderEntry
 
 
@@ -18,25 +24,73 @@ async def passed_through(exchange: Exchange) -> None:
     providers = passthrough.candidates(passage.provider, exchange.snapshot)
     if len(providers) == 1 and request.announces_body:
         passthrough.permit(passage.route, providers[0], is_master=caller.is_master)
-        await _streamed_through(exchange, passage, providers[0])
-        return
+    if _may_stream(exchange, passage, providers):
+        await _streamed_through(exchange, passage, providers[0], caller)
+    else:
+        await _read_through(exchange, passage, providers, caller)
+
+
+def _may_stream(exchange: Exchange, passage: Passage, providers: tuple[ProviderEntry, ...]) -> bool:
+    """Whether the body can go on as it comes in: to the one server there is, which an upload that
+    takes its time must not keep from others."""
+    if len(providers) > 1 or not exchange.client.request.announces_body:
+        return False
+    exchange.fleet.look()
+    return passage.route.access is not Access.INFERENCE or exchange.fleet.is_unlimited(providers[0])
+
+
+async def _read_through(
+    exchange: Exchange, passage: Passage, providers: tuple[ProviderEntry, ...], caller: Caller
+) -> None:
+    """The body is read: its `model` says to which of the servers it may go."""
     body = await exchange.client.body()
     model = calls.model_named(body)
-    provider = passthrough.choose(providers, model)
-    passthrough.permit(passage.route, provider, is_master=caller.is_master)
-    served = model if model is not None and model in provider.models else ""
-    exchange.record.model = served
-    going = outgoing(exchange, provider, passage.path, body)
+    serving = passthrough.serving(providers, model)
+    passthrough.permit(passage.route, serving[0], is_master=caller.is_master)
+    pool = _pool(exchange, passage, passthrough.allowing(passage.route, serving), model)
+    way = pool.tiers[0].ways[0]
+
+    def delivery() -> Delivery:
+        attempts = exchange.record.told_attempts
+        return Delivery(way.target.model, passage.path, exchange.dialect, added=attempts)
+
     with Watched(exchange.client):
-        await deliver(exchange, going, Delivery(served, passage.path, exchange.dialect))
+        if passage.route.access is Access.INFERENCE:
+            search = Search(exchange, lambda: pool, caller.key.owner)
+            await deliver_found(
+                exchange,
+                search,
+                lambda way: (outgoing(exchange, way.provider, way.path, body), delivery()),
+            )
+        else:
+            place = exchange.fleet.look_after(way)
+            going = outgoing(exchange, place.way.provider, way.path, body)
+            await deliver_once(exchange, place, going, delivery())
+
+
+def _pool(
+    exchange: Exchange, passage: Passage, serving: list[ProviderEntry], model: str | None
+) -> Pool:
+    return passthrough.pool(serving, model, passage, exchange.pools.settings)
 
 
 async def _streamed_through(
-    exchange: Exchange, passage: passthrough.Passage, provider: ProviderEntry
+    exchange: Exchange, passage: Passage, provider: ProviderEntry, caller: Caller
 ) -> None:
-    """The body goes on piece by piece as it comes in, with the length it was announced with."""
+    """The body goes on piece by piece as it comes in, with the length it was announced with. It
+    cannot be sent twice, and so no other server is asked."""
     length = exchange.client.check_length()
+    pool = _pool(exchange, passage, [provider], None)
     with Watched(exchange.client, uploading=True) as watched:
-        going = outgoing(exchange, provider, passage.path, b"")
-        delivery = Delivery("", passage.path, exchange.dialect)
-        await deliver(exchange, going.streaming(watched.pieces(), length), delivery)
+        place = await _only_place(exchange, passage, pool, caller)
+        going = outgoing(exchange, place.way.provider, passage.path, b"")
+        delivery = Delivery("", passage.path, exchange.dialect, added=exchange.record.told_attempts)
+        await deliver_once(exchange, place, going.streaming(watched.pieces(), length), delivery)
+
+
+async def _only_place(exchange: Exchange, passage: Passage, pool: Pool, caller: Caller) -> Place:
+    """A draining server still answers those who look after it."""
+    way = pool.tiers[0].ways[0]
+    if passage.route.access is not Access.INFERENCE:
+        return exchange.fleet.look_after(way)
+    return await Search(exchange, lambda: pool, caller.key.owner).first_place()

@@ -1,4 +1,4 @@
-"""What those ask who watch over the process."""
+"""What load balancers and monitors ask of the process."""
 
 from __future__ import annotations
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from gateway.client import Watched
-from gateway.views.exchange import (
-    Asked,
-    Exchange,
-    authenticated,
-    deliver_asked,
-    natively,
-    read_call,
-)
+from gateway.views.delivering import Asked, deliver_asked
+from gateway.views.exchange import Exchange, authenticated, read_call
 
 
 async def relayed(exchange: Exchange) -> None:
-    authenticated(exchange)
-    asked = Asked(await read_call(exchange), natively)
+    caller = authenticated(exchange)
+    asked = Asked(caller, await read_call(exchange))
     with Watched(exchange.client):
         await deliver_asked(exchange, asked)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from gateway.auth import Caller
 from gateway.calls import Call
 from gateway.client import Watched
 from gateway.routing import Way
 from gateway.translation import Translation, rerank
-from gateway.views.exchange import Asked, Exchange, authenticated, deliver_asked, read_call
+from gateway.views.delivering import Asked, deliver_asked
+from gateway.views.exchange import Exchange, authenticated, read_call
 
 
 async def reranked(exchange: Exchange) -> None:
-    authenticated(exchange)
-    asked = _asked(await read_call(exchange))
+    caller = authenticated(exchange)
+    asked = _asked(caller, await read_call(exchange))
     with Watched(exchange.client):
         await deliver_asked(exchange, asked)
 
 
-def _asked(call: Call) -> Asked:
+def _asked(caller: Caller, call: Call) -> Asked:
     def translate(way: Way) -> Translation | None:
         return rerank.to_vllm(call.members, way.target.model, way.path)
 
-    return Asked(call, translate)
+    return Asked(caller, call, translate)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from gateway.auth import Caller
 from gateway.calls import Call, check_values, joined
 from gateway.client import Watched
 from gateway.endpoints import RESPONSES
@@ -19,7 +20,8 @@ from gateway.state.values import Copy
 from gateway.translation import EventStream, Stamp, Translation, responses
 from gateway.translation.responses import Ask, Echo, Final, Restamped
 from gateway.views import background
-from gateway.views.exchange import Asked, Exchange, Members, authenticated, deliver_asked, read_call
+from gateway.views.delivering import Asked, deliver_asked
+from gateway.views.exchange import Exchange, Members, authenticated, read_call
 from gateway.views.expansion import whole
 from gateway.views.keeping import Keeping
 
@@ -52,6 +54,7 @@ class Origin:
 class Creation:
     """A create call, and what it goes on from."""
 
+    caller: Caller
     call: Call
     ask: Ask
     stamp: Stamp
@@ -103,11 +106,11 @@ class Native:
 
 async def create(exchange: Exchange) -> None:
     """Nothing here holds the call's body while its answer runs, which may be for hours."""
-    owner = authenticated(exchange).key.owner
+    caller = authenticated(exchange)
     call = await read_call(exchange)
     check_values(call.members)
     with Watched(exchange.client):
-        creation = await _creation(exchange, owner, call)
+        creation = await _creation(exchange, caller, call)
         del call
         if creation.ask.background:
             begun = await background.begin(exchange, creation)
@@ -119,12 +122,14 @@ async def create(exchange: Exchange) -> None:
             await deliver_asked(exchange, asked)
 
 
-async def _creation(exchange: Exchange, owner: UUID, call: Call) -> Creation:
+async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
+    owner = caller.key.owner
     stamp = Stamp.now()
     ask = responses.read(call.members, stamp)
     sent = await whole(exchange.store, owner, call.members, ask)
     items = ask.resolved(sent.referenced)
     return Creation(
+        caller,
         call,
         ask,
         stamp,
@@ -138,4 +143,4 @@ async def _creation(exchange: Exchange, owner: UUID, call: Call) -> Creation:
 def _asked(exchange: Exchange, creation: Creation) -> Asked:
     keeps = creation.ask.store and exchange.store.keeps
     watcher = Keeping(exchange.store, creation.origin.copy_of) if keeps else None
-    return Asked(creation.call, creation.put, watcher)
+    return Asked(creation.caller, creation.call, creation.put, watcher, prompt=creation.members)

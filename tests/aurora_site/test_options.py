@@ -62,6 +62,16 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
     "AURORA_CLIENT_CONNECTIONS": (10_000, [("1", 1)], ["0", "1000001", "many"], "from 1 to 1000000"),
     "AURORA_UPSTREAM_CONNECTIONS": (10_000, [("1", 1)], ["0", "100001", "many"], "from 1 to 100000"),
     "AURORA_DISCOVERY_SECONDS": (60, [("1", 1), ("86400", 86400)], ["0", "86401"], "from 1 to 86400"),
+    "AURORA_PROBE_SECONDS": (3, [("1", 1), ("10", 10)], ["0", "11", "0.5"], "from 1 to 10"),
+    "AURORA_POOL_POLICY": (
+        "affinity",
+        [("least_loaded", "least_loaded"), ("Round_Robin", "round_robin"), ("random", "random")],
+        ["sticky", "least-loaded", "1"],
+        "one of affinity, least_loaded, round_robin, random",
+    ),
+    "AURORA_QUEUE_CALLS": (100, [("0", 0), ("100000", 100_000)], ["-1", "100001"], "from 0 to 100000"),
+    "AURORA_QUEUE_SECONDS": (30, [("0", 0), ("3600", 3600)], ["-1", "3601", "0.5"], "from 0 to 3600"),
+    "AURORA_RETRY_PERCENT": (20, [("0", 0), ("100", 100)], ["-1", "101", "20%"], "from 0 to 100"),
     "AURORA_RESPONSES_RETENTION_DAYS": (30, [("0", 0), ("36500", 36_500)], ["-1", "36501", "0.5"], "from 0 to 36500"),
     "AURORA_BACKGROUND_RESPONSES": (100, [("1", 1), ("10000", 10_000)], ["0", "10001", "many"], "from 1 to 10000"),
     "AURORA_LOG_LEVEL": (
@@ -129,7 +139,15 @@ def test_every_option_is_explained_in_a_sentence(option):
     if isinstance(TABLE[option.name][0], int) and option.name != "AURORA_PORT":
         assert any(
             unit in option.name
-            for unit in ("_BYTES", "_SECONDS", "_DAYS", "_CONNECTIONS", "_RESPONSES")
+            for unit in (
+                "_BYTES",
+                "_SECONDS",
+                "_DAYS",
+                "_CONNECTIONS",
+                "_RESPONSES",
+                "_CALLS",
+                "_PERCENT",
+            )
         )
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
-from tests.mounted import CHAT, MASTER_KEY, MountedGateway, chat, provider, request
+from tests.mounted import CHAT, MASTER_KEY, MODEL, MountedGateway, chat, provider, request
 from tests.raw_http import RawClient
 from tests.scripted_vllm import ScriptedVllm
+from tests.scripting import LAST_CHUNK, chunk_bytes, stream_head
 from tests.scripting import answer as vllm_answer
-from tests.scripting import chunk_bytes, stream_head
 
 LEFT_WITHIN_SECONDS = 0.1
 PASSED = "/p/alpha/v1/chat/completions"
 BY_MODEL = "/p/vllm/v1/chat/completions"
+
+HELLO = [{"role": "user", "content": "Hello"}]
 
 LEAVING = pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
 WAYS = pytest.mark.parametrize(
@@ -204,3 +207,21 @@ def test_fifty_clients_that_leave_leave_nothing_behind(gateway, vllm):
         vllm.wait_until_left()
     gateway.wait_until_idle()
     assert [line["reason"] for line in gateway.records] == ["the client left"] * 50
+
+
+def test_who_has_the_whole_answer_may_leave(gateway, vllm):
+    """The server says all, and only later that it was all."""
+    gateway.publish(provider(vllm.url, translation="always"))
+    chunk = (
+        b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}'
+    )
+    said = (chunk_bytes(chunk + b"\n\n"), chunk_bytes(b"data: [DONE]\n\n"))
+    vllm.will_send(stream_head() + b"".join(said), LAST_CHUNK, pause_seconds=0.3)
+    client = gateway.connect()
+    body = {"model": MODEL, "max_tokens": 9, "stream": True, "messages": HELLO}
+    client.send(request("POST", "/v1/messages", json.dumps(body).encode()))
+
+    assert b"message_stop" in client.read_answer().body
+    client.close()
+
+    assert "reason" not in gateway.record()

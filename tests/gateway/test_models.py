@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.snapshot import NOT_LOADED
+from providers.snapshot import NOT_LOADED, AliasEntry, TargetEntry
 from tests import recorded
 from tests.mounted import MODEL, error_of, provider
 
@@ -114,6 +114,59 @@ def test_listing_asks_no_server(gateway, vllm):
     gateway.call("GET", f"/v1/models/{MODEL}")
 
     assert vllm.received == vllm.discoveries == []
+
+
+# Aliases
+
+
+def alias(name: str, *tiers: tuple[TargetEntry, ...]) -> AliasEntry:
+    return AliasEntry(name, tiers)
+
+
+def listed(gateway) -> dict[str, dict[str, Any]]:
+    return {card["id"]: card for card in gateway.call("GET", "/v1/models").json["data"]}
+
+
+@pytest.mark.parametrize(
+    ("tiers", "of"),
+    [
+        ([[TargetEntry("", "m")]], "alpha"),
+        ([[TargetEntry("beta", "m")]], "beta"),
+        ([[TargetEntry("gone", "m"), TargetEntry("beta", "m")]], "beta"),
+        ([[TargetEntry("", "nope")], [TargetEntry("beta", "m")]], "beta"),
+        ([[TargetEntry("alpha", "m")], [TargetEntry("beta", "m", 9)]], "alpha"),
+        ([[TargetEntry("alpha", "m"), TargetEntry("beta", "m", 9)]], "beta"),
+    ],
+)
+def test_an_alias_has_the_card_of_its_first_target_that_is_served(gateway, vllm, tiers, of):
+    gateway.publish(
+        provider(vllm.url, "alpha", models={"m": {"id": "m", "created": 1, "owned_by": "vllm"}}),
+        provider(vllm.url, "beta", models={"m": {"id": "m", "created": 2, "max_model_len": 9}}),
+        aliases=[alias("chat", *map(tuple, tiers))],
+    )
+
+    said = {"alpha": {"created": 1}, "beta": {"created": 2, "max_model_len": 9}}[of]
+    card = {"id": "chat", "object": "model", "owned_by": "aurora", **said}
+    assert listed(gateway)["chat"] == card
+    assert list(listed(gateway)) == ["alpha/m", "beta/m", "chat"]
+
+
+@pytest.mark.parametrize("tiers", [[], [[]], [[TargetEntry("", "x")], [TargetEntry("x", MODEL)]]])
+def test_an_alias_that_nothing_serves_is_not_listed(gateway, vllm, tiers):
+    gateway.publish(provider(vllm.url), aliases=[alias("chat", *map(tuple, tiers))])
+
+    assert list(listed(gateway)) == [f"alpha/{MODEL}"]
+
+
+def test_an_alias_stands_before_a_public_id_of_its_name(gateway, vllm):
+    gateway.publish(
+        provider(vllm.url, models={"m": {"id": "m"}, "n": {"id": "n", "created": 3}}),
+        aliases=[alias("alpha/m", (TargetEntry("alpha", "n"),))],
+    )
+
+    assert listed(gateway)["alpha/m"] == {
+        "id": "alpha/m", "object": "model", "owned_by": "aurora", "created": 3,
+    }  # fmt: skip
 
 
 # The probes

@@ -8,6 +8,7 @@ from typing import Any
 import anthropic
 import pytest
 
+from providers.snapshot import AliasEntry, TargetEntry
 from tests.mounted import MASTER_KEY, MODEL, MountedGateway, provider
 
 VERSION = [("anthropic-version", "2023-06-01")]
@@ -54,6 +55,21 @@ def test_anthropics_client_shows_one_by_any_selector(gateway, vllm):
     assert (shown[0].max_input_tokens, shown[0].lifecycle) == (4096, "active")
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["error"]["type"] == "not_found_error"
+
+
+def test_an_alias_is_listed_among_the_models(gateway, vllm):
+    gateway.publish(
+        provider(vllm.url, models={"m": card("m", max_model_len=4096)}),
+        aliases=[
+            AliasEntry("chat", ((TargetEntry("", "m"),),)),
+            AliasEntry("dead", ((TargetEntry("", "x"),),)),
+        ],
+    )
+
+    listed = gateway.call("GET", "/v1/models", headers=VERSION).json["data"]
+
+    assert [model["id"] for model in listed] == ["alpha/m", "chat"]
+    assert listed[1] == listed[0] | {"id": "chat", "display_name": "chat"}
 
 
 @pytest.mark.parametrize(

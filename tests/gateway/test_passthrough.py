@@ -68,7 +68,7 @@ def allowing(vllm: ScriptedVllm, passthrough: str):
 
 
 def asked_of(vllm: ScriptedVllm) -> list[tuple[str, str]]:
-    came = (*vllm.received, *vllm.discoveries, *vllm.spec_requests)
+    came = (*vllm.received, *vllm.discoveries, *vllm.spec_requests, *vllm.probes)
     return [(seen.method, seen.path_and_query) for seen in came]
 
 

@@ -233,7 +233,7 @@ def test_a_binary_answer_passes_as_it_is(gateway, vllm):
 
 
 def test_metrics_pass_as_text(gateway, vllm):
-    vllm.will_answer(200, [("content-type", "text/plain; version=1.0.0")], b"vllm:x 1\n")
+    vllm.metrics.will_answer(200, [("content-type", "text/plain; version=1.0.0")], b"vllm:x 1\n")
 
     answer = gateway.call("GET", "/p/alpha/metrics")
 

@@ -17,7 +17,7 @@ from tests.mounted import CHAT, MASTER_KEY, MODEL, UPSTREAM_KEY, chat, error_of,
 
 FIELDS = {
     "time", "level", "logger", "message", "request_id", "method", "path", "status", "provider",
-    "model", "key", "ms", "ms_upstream", "bytes",
+    "model", "attempts", "key", "ms", "ms_upstream", "bytes",
 }  # fmt: skip
 PRIVATE = "a private sentence of the client"
 
@@ -39,6 +39,7 @@ def test_a_good_call_is_told_in_full(gateway, vllm):
         "status": 200,
         "provider": "alpha",
         "model": MODEL,
+        "attempts": 1,
         "key": "…ests",
         "bytes": len(answer.body),
     }
@@ -66,6 +67,7 @@ def test_a_call_that_goes_nowhere_has_no_provider_and_no_time_upstream(gateway):
     line = gateway.record()
     assert set(line) == FIELDS | {"reason"}
     assert (line["provider"], line["model"], line["ms_upstream"]) == ("", "", 0)
+    assert line["attempts"] == 0
     assert line["key"] == "…ests"
 
 

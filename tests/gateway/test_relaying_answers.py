@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from tests import recorded
+from tests.held import held_bytes
 from tests.mounted import CHAT, MODEL, chat, provider, request
+from tests.processes import eventually
 from tests.recorded import Recording
 
 RELAYED = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
@@ -109,6 +112,36 @@ def test_the_events_of_a_stream_are_not_touched(gateway, vllm, chunks):
     answer = gateway.call("POST", CHAT, chat(stream=True))
 
     assert answer.chunks == chunks
+
+
+MARK = "a mark of a call that streams"
+LARGE = MARK + "x" * 2**19
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": LARGE}]}),
+        ("/v1/completions", {"prompt": LARGE}),
+        ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": LARGE}]}),
+        ("/v1/responses", {"input": LARGE}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_nothing_holds_what_was_asked_while_a_stream_runs(gateway, vllm, path, said):
+    """It may be large, and the stream may run for hours."""
+    vllm.will_stall(after_chunks=[b'data: {"id":1}\n\n'])
+    client = gateway.connect()
+    body = msgspec.json.encode({"model": MODEL, "stream": True, **said})
+    client.send(request("POST", path, body))
+    client.read_head()
+    client.read_chunk()
+    vllm.received.clear()
+    del body
+
+    eventually(lambda: held_bytes(MARK.encode()) == 0, 5.0)
+
+    client.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_001])

@@ -119,7 +119,7 @@ def test_an_upload_that_stalls_is_408(gateway, vllm, path, sent):
 
     answer = client.read_answer()
     assert (answer.status, error_of(answer)["code"]) == (408, "upload_stalled")
-    assert 0.15 < time.monotonic() - began < 2
+    assert 0.15 < time.monotonic() - began < 10
     assert vllm.received == []
     assert gateway.record()["reason"].startswith("upload_stalled")
     client.close()
@@ -147,7 +147,7 @@ def dripping(client: RawClient) -> Iterator[None]:
             while not enough.wait(0.05):
                 client.send(b"{")
 
-    thread = threading.Thread(target=drip)
+    thread = threading.Thread(target=drip, daemon=True)
     thread.start()
     try:
         yield

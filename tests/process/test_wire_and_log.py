@@ -24,6 +24,7 @@ MIB = 2**20
 FIELDS = {
     *("time", "level", "logger", "message", "request_id"),
     *("method", "path", "status", "provider", "model", "key", "ms", "ms_upstream", "bytes"),
+    "attempts",
 }
 
 
@@ -95,6 +96,7 @@ def test_each_call_is_one_line_that_says_how_it_went(aurora: Aurora, vllm: Scrip
     assert (well["provider"], well["model"], well["key"]) == ("vllm", vllm.models[0], "…6789")
     assert 0 < well["ms_upstream"] <= well["ms"]
     assert well["bytes"] > 0
+    assert (well["attempts"], stranger["attempts"]) == (1, 0)
     assert (stranger["status"], stranger["key"], stranger["provider"]) == (401, "", "")
     assert unknown["status"] == 404
     assert (refused["status"], refused["provider"]) == (502, "vllm")

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from providers.addresses import Address
-from providers.snapshot import KeyEntry, ProviderEntry, Snapshot
+from providers.snapshot import AliasEntry, KeyEntry, ProviderEntry, Snapshot, TargetEntry
 
 NAMES = ("vllm", "vllm-test", "a", "b", "a.b")
 TYPES = ("vllm", "a", "other")
@@ -41,10 +41,29 @@ def provider(name: str, *models: str, type: str = "vllm", **fields: Any) -> Prov
 
 
 def snapshot(
-    *providers: ProviderEntry, keys: Mapping[str, KeyEntry] | Iterable[tuple[str, KeyEntry]] = ()
+    *providers: ProviderEntry,
+    keys: Mapping[str, KeyEntry] | Iterable[tuple[str, KeyEntry]] = (),
+    aliases: Iterable[AliasEntry] = (),
 ) -> Snapshot:
     by_name = {entry.name: entry for entry in sorted(providers, key=lambda entry: entry.name)}
-    return Snapshot(1, MappingProxyType(by_name), MappingProxyType(dict(keys)))
+    return Snapshot(
+        1,
+        MappingProxyType(by_name),
+        MappingProxyType(dict(keys)),
+        MappingProxyType({entry.name: entry for entry in aliases}),
+    )
+
+
+def alias(name: str, *tiers: Iterable[str | TargetEntry], **settings: Any) -> AliasEntry:
+    """A target is written as a model that is taken anywhere, or as `provider:model`."""
+    return AliasEntry(name, tuple(tuple(map(_target, tier)) for tier in tiers), **settings)
+
+
+def _target(written: str | TargetEntry) -> TargetEntry:
+    if isinstance(written, TargetEntry):
+        return written
+    named, _, model = written.rpartition(":")
+    return TargetEntry(named, model)
 
 
 model_ids = st.sampled_from(MODELS) | st.text(min_size=1, max_size=12)

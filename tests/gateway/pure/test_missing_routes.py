@@ -129,3 +129,62 @@ def test_exactly_what_was_noted_is_lacked(noted):
 
     for path in (CHAT, RESPONSES, MESSAGES):
         assert missing.lacks(SILENT, path) is (path in noted)
+
+
+def test_what_is_seen_again_and_again_is_nothing_new():
+    """Clients can have any route asked for, and with each version all pools are worked out anew."""
+    clock = Clock()
+    missing = MissingRoutes(clock)
+    missing.note(SILENT, RESPONSES)
+    version = missing.version
+
+    clock.seconds += REMEMBERED_SECONDS - 1
+    missing.note(SILENT, RESPONSES)
+    assert missing.version == version
+
+    clock.seconds += REMEMBERED_SECONDS
+    assert missing.version != version
+    assert not missing.lacks(SILENT, RESPONSES)
+
+
+def test_the_version_changes_when_something_is_learnt_or_forgotten():
+    clock = Clock()
+    missing = MissingRoutes(clock)
+    at_first = missing.version
+
+    missing.note(SILENT, RESPONSES)
+    noted = missing.version
+    clock.seconds += REMEMBERED_SECONDS / 2
+    missing.note(SILENT, MESSAGES)
+    both = missing.version
+    clock.seconds += REMEMBERED_SECONDS / 2
+    one_forgotten = missing.version
+    clock.seconds += REMEMBERED_SECONDS / 2
+    all_forgotten = missing.version
+
+    assert len({at_first, noted, both, one_forgotten, all_forgotten}) == 5
+    assert missing._until == {}
+
+
+def test_it_stays_while_nothing_changes():
+    clock = Clock()
+    missing = MissingRoutes(clock)
+    missing.note(SILENT, RESPONSES)
+    noted = missing.version
+
+    clock.seconds += REMEMBERED_SECONDS - 0.001
+
+    assert missing.version == noted == missing.version
+
+
+def test_a_route_is_found_again_just_when_the_version_says_so():
+    """Else a pool would be kept that was made while the route was still lacking."""
+    clock = Clock()
+    missing = MissingRoutes(clock)
+    missing.note(SILENT, RESPONSES)
+    noted = missing.version
+
+    clock.seconds += REMEMBERED_SECONDS
+
+    assert missing.version != noted
+    assert not missing.lacks(SILENT, RESPONSES)

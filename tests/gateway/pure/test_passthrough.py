@@ -18,6 +18,8 @@ from gateway.errors import (
     WrongMethod,
 )
 from gateway.passthrough import Access, Passage
+from gateway.routing import Pool, Settings
+from providers.snapshot import ProviderEntry
 from tests.gateway.pure.snapshots import NAMES, TYPES, provider, snapshot, snapshots
 
 INFERENCE = {
@@ -272,8 +274,54 @@ def test_candidates_are_of_that_name_or_type_and_each_comes_once(known, name):
 
 
 @pytest.mark.parametrize(
-    ("model", "name"), [("X", "a"), ("Y", "b"), ("nobody's", "a"), (None, "a"), ("b/Y", "a")]
+    ("model", "names"),
+    [("X", "ab"), ("Y", "b"), ("nobody's", "a"), (None, "a"), ("b/Y", "a")],
 )
-def test_of_several_the_first_that_serves_the_model_is_chosen(model, name):
+def test_of_several_those_that_serve_the_model_are_taken_or_else_the_first(model, names):
     several = (provider("a", "X"), provider("b", "X", "Y"))
-    assert passthrough.choose(several, model).name == name
+    assert [entry.name for entry in passthrough.serving(several, model)] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("access", "names"), [(Access.INFERENCE, "abc"), (Access.STATE, "abc"), (Access.CONTROL, "ac")]
+)
+def test_of_the_others_only_those_that_allow_the_route_are_taken(access, names):
+    settings = {"a": "control", "b": "inference", "c": "control", "d": "off"}
+    several = [provider(name, passthrough=setting) for name, setting in settings.items()]
+    route = next(r for r in passthrough.ROUTES if r.access is access)
+    assert [entry.name for entry in passthrough.allowing(route, several)] == list(names)
+
+
+SETTINGS = Settings(policy="least_loaded", queue_calls=7, queue_seconds=3.5)
+HEAVY = provider("a", "X", weight=3.0)
+
+
+def pool_of(name: str, *providers: ProviderEntry, path: str = "/tokenize") -> Pool:
+    passage = passthrough.passage("POST", below(path, name))
+    return passthrough.pool(list(providers), "X", passage, SETTINGS)
+
+
+def test_the_provider_of_the_name_stands_before_those_of_the_type():
+    found = pool_of("vllm", provider("vllm", "X"), HEAVY, provider("b", "X"))
+    ways = [[(way.provider.name, way.path) for way in tier.ways] for tier in found.tiers]
+    assert ways == [[("vllm", "/tokenize")], [("a", "/tokenize"), ("b", "/tokenize")]]
+    assert found.tiers[1].weights == (3.0, 1.0)
+    assert (found.policy, found.queue_calls, found.queue_seconds) == ("least_loaded", 7, 3.5)
+
+
+def test_a_model_that_the_server_does_not_list_is_not_told():
+    (tier,) = pool_of("a", provider("a", "Y")).tiers
+    assert tier.ways[0].target.model == ""
+
+
+def test_tiers_have_one_name_only_if_they_lead_the_same_ways():
+    """By its name a call that waited finds its tier again."""
+    servers = (provider("vllm", "X"), HEAVY)
+    tiers = [
+        tier
+        for path in ("/tokenize", "/v1/chat/completions")
+        for tier in pool_of("vllm", *servers, path=path).tiers
+    ]
+    assert len({tier.name for tier in tiers}) == 4
+    again = pool_of("vllm", *servers).tiers
+    assert [tier.name for tier in again] == [tier.name for tier in tiers[:2]]

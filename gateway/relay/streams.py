@@ -1,0 +1,220 @@
+"""Streams: untouched, translated, or told by several servers; each ends as its dialect has it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway import dialects, headers, renaming, sse
+from gateway.client import Client
+from gateway.dialects import Dialect
+from gateway.errors import GatewayError, UpstreamBroke, UpstreamError
+from gateway.relay.delivery import Delivery, Interrupted, Pairs, Watcher, without_length
+from gateway.relay.refusing import refused_stream
+from gateway.resuming import Sentence
+from gateway.translation import EventStream
+from gateway.translation.messages.native import NativeStream
+from gateway.translation.responses.numbered import Numbered
+from gateway.upstream import Answer
+
+STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+"""Keep proxies between Aurora and the client from holding a stream back."""
+READ_ON_SECONDS = 1.0
+"""What a server gets to end a stream that has said all."""
+
+
+class Untouched:
+    """A stream that goes out as it comes. Only one that breaks off is ended by an event more."""
+
+    __slots__ = ("_dialect", "_tail")
+
+    ping = b""
+    error: GatewayError | None = None
+    is_over = False
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect, self._tail = dialect, sse.Tail()
+
+    def feed(self, piece: bytes) -> bytes:
+        self._tail.feed(piece)
+        return piece
+
+    def end(self) -> bytes:
+        return b""
+
+    def broken(self, error: GatewayError) -> bytes:
+        return self._tail.closing() + dialects.event(error, self._dialect)
+
+
+async def stream(answer: Answer, client: Client, crossing: Pairs, delivery: Delivery) -> None:
+    """Hand the stream on, and end it as its dialect has it. Raises Refused where it begins with an
+    error, before the client has seen anything; later Interrupted for a sentence that breaks off,
+    and what broke any other off, once the client has been told."""
+    events = _events(delivery)
+    pieces = answer.pieces()
+    beginning = await _beginning(pieces)
+    held = [events.feed(piece) for piece in beginning]
+    begun = b"".join(beginning)
+    if events.error is not None or sse.begins_with_error(begun):
+        raise await refused_stream(answer, pieces, crossing, begun, events)
+    delivery.begun()
+    delivery.watcher.begin(streamed=True)
+    await client.start(answer.status, _stream_headers(crossing))
+    await _told(held, pieces, events, client, delivery)
+
+
+async def _beginning(pieces: AsyncIterator[bytes]) -> list[bytes]:
+    """The first piece; with those after it while they do not tell yet how the stream begins."""
+    beginning: list[bytes] = []
+    async for piece in pieces:
+        beginning.append(piece)
+        if sse.begins_with_error(b"".join(beginning)) is not None:
+            break
+    return beginning
+
+
+async def go_on(answer: Answer, client: Client, delivery: Delivery) -> None:
+    """Hand on the rest of a stream, which another server began. Raises UpstreamBroke for an answer
+    that is no stream, or fails with its first event: nothing of it goes to the client."""
+    crossing = headers.to_client(answer.headers)
+    is_stream = sse.is_stream(headers.first(crossing, b"content-type") or b"")
+    if answer.status != 200 or not is_stream:
+        raise _did_not_go_on(answer)
+    events, pieces = _events(delivery), answer.pieces()
+    async with pinging(client, events.ping):
+        first = await anext(pieces, b"")
+    told = events.feed(first)
+    if not told and (events.is_over or not first):
+        raise _did_not_go_on(answer)
+    delivery.begun()
+    await _told([told], pieces, events, client, delivery)
+
+
+def _did_not_go_on(answer: Answer) -> UpstreamBroke:
+    return UpstreamBroke(
+        f"The provider {answer.provider.name!r} did not go on: HTTP {answer.status}."
+    )
+
+
+async def _told(
+    held: list[bytes],
+    pieces: AsyncIterator[bytes],
+    events: EventStream,
+    client: Client,
+    delivery: Delivery,
+) -> None:
+    """The stream to its end, of which `held` is the beginning."""
+    try:
+        async with pinging(client, events.ping):
+            await _hand_on_events(held, pieces, events, client, delivery.watcher)
+        _check_finished(delivery.sentence)
+    except UpstreamError as error:
+        await _broke_off(error, events, client, delivery)
+    last = events.end()
+    delivery.watcher.feed(last)
+    delivery.watcher.end()
+    await client.write(last, more=False)
+    if events.error is not None:
+        raise events.error
+    await _read_on(pieces)
+
+
+def _check_finished(sentence: Sentence | None) -> None:
+    """Raises UpstreamBroke where the server of a sentence did not bring it to its end."""
+    if sentence is not None and not sentence.is_finished:
+        raise UpstreamBroke("The server was stopped before its answer was whole.")
+
+
+async def _broke_off(
+    error: UpstreamError, events: EventStream, client: Client, delivery: Delivery
+) -> None:
+    """What follows where a stream breaks off. Of a sentence whose text is all there, nothing: `end`
+    says what is missing. Any other sentence raises Interrupted, for another server to go on. A
+    stream that is no sentence is ended by an event of `error`, which is raised."""
+    sentence = delivery.sentence
+    if sentence is not None and sentence.is_finished:
+        return
+    if sentence is not None:
+        raise Interrupted(
+            error, can_go_on=sentence.can_go_on, is_stopping=sentence.is_aborted
+        ) from error
+    last = events.broken(error)
+    delivery.watcher.feed(last)
+    await client.write(last, more=False)
+    raise error
+
+
+async def _read_on(pieces: AsyncIterator[bytes]) -> None:
+    """To the end of a stream that has said all, so that its connection can be kept."""
+    with contextlib.suppress(TimeoutError, UpstreamError):
+        async with asyncio.timeout(READ_ON_SECONDS):
+            async for _ in pieces:
+                pass
+
+
+def _events(delivery: Delivery) -> EventStream:
+    events = _unnamed(delivery)
+    return renaming.Renamed(events, delivery.said_model) if delivery.said_model else events
+
+
+def _unnamed(delivery: Delivery) -> EventStream:
+    """The stream that says the server's own name of the model."""
+    if delivery.sentence is not None:
+        return delivery.sentence
+    if delivery.translation is not None:
+        return delivery.translation.stream()
+    if delivery.dialect is Dialect.ANTHROPIC:
+        return NativeStream()
+    if delivery.dialect is Dialect.RESPONSES:
+        return Numbered()
+    return Untouched(delivery.dialect)
+
+
+@contextlib.asynccontextmanager
+async def pinging(client: Client, ping: bytes) -> AsyncIterator[None]:
+    """Within, `ping` goes out whenever nothing else did for `client.ping_seconds`, or up to twice that."""
+    if not ping:
+        yield
+        return
+    pinger = asyncio.create_task(_ping(client, ping))
+    try:
+        yield
+    finally:
+        pinger.cancel()
+
+
+async def _ping(client: Client, ping: bytes) -> None:
+    while True:
+        sent = client.sent_bytes
+        await asyncio.sleep(client.ping_seconds)
+        if client.sent_bytes == sent:
+            await client.write(ping, more=True)
+
+
+async def _hand_on_events(
+    held: list[bytes],
+    pieces: AsyncIterator[bytes],
+    events: EventStream,
+    client: Client,
+    watcher: Watcher,
+) -> None:
+    for told in filter(None, held):
+        watcher.feed(told)
+        await client.write(told, more=True)
+    if events.is_over:
+        return
+    async for piece in pieces:
+        told = events.feed(piece)
+        if told:
+            watcher.feed(told)
+            await client.write(told, more=True)
+        if events.is_over:
+            return  # what the server still has to say is for nobody
+
+
+def _stream_headers(crossing: Pairs) -> Pairs:
+    """Without a length, so that a stream which breaks off can be ended by an event more."""
+    present = {name for name, _ in crossing}
+    kept = without_length(crossing)
+    return kept + [pair for pair in STREAM_HEADERS if pair[0] not in present]

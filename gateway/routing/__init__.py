@@ -1,0 +1,28 @@
+"""Where a call goes: selector + snapshot -> a pool; pool + what is seen of its servers + the call
+-> its ways, best first. Pure."""
+
+from gateway.routing.affinity import Session, session
+from gateway.routing.choosing import POLICIES, Choice, fair_calls, order, strain, strains
+from gateway.routing.pools import Pool, Pools, Settings, Tier, Way, pool
+from gateway.routing.selectors import Target, route, tiers, unsupported
+
+__all__ = [
+    "POLICIES",
+    "Choice",
+    "Pool",
+    "Pools",
+    "Session",
+    "Settings",
+    "Target",
+    "Tier",
+    "Way",
+    "fair_calls",
+    "order",
+    "pool",
+    "route",
+    "session",
+    "strain",
+    "strains",
+    "tiers",
+    "unsupported",
+]

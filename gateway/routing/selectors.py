@@ -1,0 +1,117 @@
+"""Selector + Snapshot -> targets. Pure.
+
+A selector is what a client puts in `model`: an alias, or else it is split at its first slash
+only, because model ids hold slashes themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gateway.endpoints import TABLE
+from gateway.errors import UnknownModel, UnsupportedEndpoint
+from gateway.refusals import no_such_route
+from providers.snapshot import AliasEntry, ProviderEntry, Snapshot, TargetEntry, served
+
+PUBLIC_ROUTES = frozenset(path for row in TABLE for path in row.upstream_paths)
+"""The servers' paths that some endpoint of Aurora's leads to. Errors name no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server a call may go to, and the id by which that server knows the model."""
+
+    provider: ProviderEntry
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A target, and its weight beside the others of its tier."""
+
+    target: Target
+    weight: float
+
+
+def tiers(selector: str, snapshot: Snapshot) -> list[list[Share]]:
+    """Where `selector` leads, best tier first. No tier is empty; there are none if nobody serves it."""
+    alias = snapshot.aliases.get(selector)
+    if alias is not None:
+        return _of_alias(alias, snapshot)
+    found = [_even(targets) for targets in _readings(selector, snapshot)]
+    return [tier for tier in found if tier]
+
+
+def _readings(selector: str, snapshot: Snapshot) -> Iterator[list[Target]]:
+    """The tiers of a selector that is no alias. Only the first reading counts under which anybody
+    serves it: `<provider>/<id>`, then `<type>/<id>`, then an id as it stands, slashes and all.
+    Where a provider's name is a type as well, the others of that type are a second tier."""
+    prefix, slash, rest = selector.partition("/")
+    named = snapshot.providers.get(prefix) if slash else None
+    if named is not None and rest in named.models:
+        yield [Target(named, rest)]
+    of_type = [p for p in snapshot.providers.values() if slash and p.type == prefix]
+    found = list(_serving(rest, (p for p in of_type if p is not named)))
+    if found or (named is not None and rest in named.models):
+        yield found
+    else:
+        yield list(_serving(selector, snapshot.providers.values()))
+
+
+def _serving(model: str, providers: Iterable[ProviderEntry]) -> Iterator[Target]:
+    return (Target(provider, model) for provider in providers if model in provider.models)
+
+
+def _even(targets: list[Target]) -> list[Share]:
+    return [Share(target, target.provider.weight) for target in targets]
+
+
+def _of_alias(alias: AliasEntry, snapshot: Snapshot) -> list[list[Share]]:
+    found = [
+        [share for target in tier for share in _of_target(target, snapshot)] for tier in alias.tiers
+    ]
+    return [_once(tier) for tier in found if tier]
+
+
+def _of_target(target: TargetEntry, snapshot: Snapshot) -> Iterator[Share]:
+    """The servers of one target share its weight, each by its own."""
+    providers = served(target, snapshot.providers)
+    whole = sum(provider.weight for provider in providers)
+    return (
+        Share(Target(provider, target.model), target.weight * provider.weight / whole)
+        for provider in providers
+    )
+
+
+def _once(tier: list[Share]) -> list[Share]:
+    """A server that two targets lead to, by the same model, is there once, with both weights."""
+    weights: dict[tuple[str, str], float] = {}
+    for share in tier:
+        key = share.target.provider.name, share.target.model
+        weights[key] = weights.get(key, 0.0) + share.weight
+    firsts = {(share.target.provider.name, share.target.model): share.target for share in tier}
+    return [Share(target, weights[key]) for key, target in firsts.items()]
+
+
+def route(selector: str, snapshot: Snapshot) -> Target:
+    """The first of the targets that `selector` leads to. Raises UnknownModel."""
+    found = tiers(selector, snapshot)
+    if not found:
+        raise unknown(selector)
+    return found[0][0].target
+
+
+def unknown(selector: str) -> UnknownModel:
+    return UnknownModel(
+        f"The model {selector[:200]!r} does not exist here. GET /v1/models lists those that do."
+    )
+
+
+def unsupported(target: Target, path: str) -> UnsupportedEndpoint:
+    """The error for a model whose server lacks `path`. It names the routes that the server has, as
+    far as that says."""
+    has = sorted((target.provider.routes or frozenset()) & PUBLIC_ROUTES)
+    told = f" It has {', '.join(has)}." if has else ""
+    said = no_such_route(target.provider.name, target.model, path)
+    return UnsupportedEndpoint(said + told, param="model")
