@@ -6,7 +6,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 VLLM := .vllm
 
-.PHONY: run test check format bench demo test-vllm
+.PHONY: run test check format bench bench-fleet demo test-vllm
 
 run: $(RUN)
 	$(BIN)/python manage.py serve
@@ -33,6 +33,9 @@ test-vllm: $(DEV) $(VLLM)/.ready
 
 bench: $(DEV)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-fleet: $(DEV)
+	$(BIN)/python -m bench.fleet $(BENCH_ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

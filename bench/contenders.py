@@ -102,7 +102,7 @@ async def litellm(place: Place, mock_port: int) -> AsyncIterator[Running]:
     Raises:
         CannotStart: it cannot be installed, or is not ready within 90 s.
     """
-    install_litellm()
+    install("LiteLLM", LITELLM, LITELLM_REQUIREMENTS)
     key = f"sk-{secrets.token_hex(16)}"
     server = Server("litellm", free_port(), MODEL, key)
     config = place.folder / "litellm.yaml"
@@ -115,17 +115,17 @@ async def litellm(place: Place, mock_port: int) -> AsyncIterator[Running]:
         yield Running(server, process.pid)
 
 
-def install_litellm() -> None:
-    """Make `.litellm/`, unless it is there. Takes minutes. Raises CannotStart when it fails."""
-    done = LITELLM / "installed.txt"
-    wanted = LITELLM_REQUIREMENTS.read_text()
+def install(name: str, folder: Path, requirements: Path) -> None:
+    """Make the virtual environment `folder`, unless it is there. Takes minutes. Raises CannotStart
+    when it fails."""
+    done, wanted = folder / "installed.txt", requirements.read_text()
     if done.is_file() and done.read_text() == wanted:
         return
-    print("installing LiteLLM into .litellm/ ...", file=sys.stderr, flush=True)
-    install = (LITELLM / "bin" / "pip", "install", "--quiet", "-r", LITELLM_REQUIREMENTS)
+    print(f"installing {name} into {folder.name}/ ...", file=sys.stderr, flush=True)
+    pip = (folder / "bin" / "pip", "install", "--quiet", "-r", requirements)
     try:
-        subprocess.run((sys.executable, "-m", "venv", LITELLM), check=True)
-        subprocess.run(install, check=True)
+        subprocess.run((sys.executable, "-m", "venv", folder), check=True)
+        subprocess.run(pip, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise CannotStart(f"litellm cannot be installed: {error}") from error
+        raise CannotStart(f"{name} cannot be installed: {error}") from error
     done.write_text(wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 CONTENDERS = ("mock", "litellm", "aurora")
@@ -145,7 +145,11 @@ TARGETS = (
 
 
 def markdown(figures: Figures) -> str:
-    parts = [_machine(figures.load_before), _measured(figures.values), _targets(figures.values)]
+    parts = [
+        _machine(figures.load_before),
+        _measured(figures.values),
+        judged(figures.values, TARGETS),
+    ]
     if figures.problems:
         parts.append("\n".join(["What went wrong:", "", *(f"- {p}" for p in figures.problems)]))
     return "\n\n".join(parts)
@@ -165,21 +169,22 @@ def _processor() -> str:
 def _measured(values: Values) -> str:
     rows = ["| | mock alone | LiteLLM | Aurora |", "|---|---|---|---|"]
     for measure, title in MEASURES.items():
-        cells = [_cell(values.get((contender, measure))) for contender in CONTENDERS]
+        cells = [cell(values.get((contender, measure))) for contender in CONTENDERS]
         if any(cells):
             rows.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _cell(value: float | None) -> str:
+def cell(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
 
 
-def _targets(values: Values) -> str:
+def judged(values: Values, targets: Sequence[Target]) -> str:
+    """A row for each target."""
     rows = ["| Target | wanted | measured | |", "|---|---|---|---|"]
-    return "\n".join([*rows, *(_target_row(target, values) for target in TARGETS)])
+    return "\n".join([*rows, *(_target_row(target, values) for target in targets)])
 
 
 def _target_row(target: Target, values: Values) -> str:
