@@ -14,10 +14,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from providers import discovery
 from providers.background import Background
 from providers.catalog import Catalog
+from providers.homes import NOTHING_USED
 from providers.key_use import KeyUse
 from providers.models import ApiKey, Discovery, Provider, Revision
+from providers.observed import Lookout
+from providers.probing import Prober
 from providers.snapshot import Snapshot
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
@@ -33,8 +37,16 @@ class Watch:
 
     def __init__(self, discovery_seconds: float = 60) -> None:
         self.catalog, self.key_use = Catalog(), KeyUse()
+        prober = Prober(
+            self.catalog,
+            Lookout(),
+            lambda: {},
+            lambda: NOTHING_USED,
+            discovery.fetch(),
+            probe_seconds=60,
+        )
         self.background = Background(
-            self.catalog, self.key_use, discovery_seconds=discovery_seconds
+            self.catalog, self.key_use, prober, discovery_seconds=discovery_seconds
         )
 
     @property
