@@ -113,10 +113,10 @@ class Server(daphne.server.Server):
     def run(self) -> None:
         """Serve until stopped. Raises twisted.internet.error.CannotListenError."""
         self._runs_reactor = True
-        self.start()
         signals = (signal.SIGTERM, signal.SIGINT) if self.signal_handlers else ()
-        for number in signals:
+        for number in signals:  # before anybody can know that it listens
             self.loop.add_signal_handler(number, self._signalled)
+        self.start()
         reactor.run(installSignalHandlers=False)
         for number in signals:
             self.loop.remove_signal_handler(number)

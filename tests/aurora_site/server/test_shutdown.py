@@ -103,6 +103,18 @@ print("ended", flush=True)
 """
 
 
+SIGNALLED = """
+import os, signal
+from aurora_site.server import Server
+
+def told(host, port):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+Server(None, on_listening=told).run()
+print("ended", flush=True)
+"""
+
+
 def line_of(process: subprocess.Popen[bytes]) -> bytes:
     assert process.stdout is not None
     return process.stdout.readline()
@@ -148,3 +160,9 @@ def test_a_second_signal_ends_it_at_once(program):
         began = time.monotonic()
         assert process.wait(5) == 0
         assert time.monotonic() - began < 2
+
+
+def test_a_signal_is_heard_as_soon_as_it_listens():
+    command = [sys.executable, "-W", "error", "-c", SIGNALLED]
+    done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"ended\n", b"")
