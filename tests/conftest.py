@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,14 @@ from tests.serving import ServerThread
 
 settings.register_profile("suite", deadline=None)  # the machine may be busy: that is no failure
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_collections() -> None:
+    """What the tests before have left stays: a full collection of it, and of the thousands of tests
+    themselves, would stop the servers of this process for a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

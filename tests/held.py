@@ -11,10 +11,13 @@ import msgspec
 from tests.scripted_vllm import Received
 
 LEAST_BYTES = 2**10
+LOOK_SECONDS = 30.0
+"""For a few looks: each takes seconds once thousands of tests have run."""
 
 
 def held_bytes(mark: bytes) -> int:
     """Of all but what the fake servers received: how much of it has this mark."""
+    gc.unfreeze()  # what was there before may hold it too
     gc.collect()  # what ended calls and tests have left in cycles is held by nobody
     seen: dict[int, int] = {}
     for holder in (each for each in gc.get_objects() if not isinstance(each, Received)):

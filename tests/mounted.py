@@ -46,7 +46,7 @@ def provider(
 ) -> ProviderEntry:
     """An entry of type vllm, with limits short enough for a test to wait for."""
     cards = models if isinstance(models, dict) else {model: {"id": model} for model in models}
-    limits = {"connect_seconds": 1.0, "first_byte_seconds": 4.0, "idle_seconds": 4.0}
+    limits = {"connect_seconds": 5.0, "first_byte_seconds": 4.0, "idle_seconds": 4.0}
     return ProviderEntry(
         id=uuid4(),
         name=name,
@@ -102,7 +102,7 @@ class Lines(logging.Handler):
     def _of(self, logger: str) -> list[dict[str, Any]]:
         return [msgspec.json.decode(text) for name, text in self.texts if name == logger]
 
-    def wait_for(self, logger: str, count: int, seconds: float = 2.0) -> list[dict[str, Any]]:
+    def wait_for(self, logger: str, count: int, seconds: float = 10.0) -> list[dict[str, Any]]:
         with self._changed:
             self._changed.wait_for(lambda: len(self.of(logger)) >= count, seconds)
         return self.of(logger)
@@ -198,7 +198,7 @@ class MountedGateway:
     def lines(self, logger: str, having: str) -> list[dict[str, Any]]:
         """The lines of another logger that have this member, one at least."""
         return eventually(
-            lambda: [line for line in self._lines.of(logger) if having in line], seconds=2.0
+            lambda: [line for line in self._lines.of(logger) if having in line], seconds=10.0
         )
 
     @property
@@ -211,7 +211,7 @@ class MountedGateway:
         """Every line of every logger of Aurora's."""
         return "\n".join(text for _, text in self._lines.texts)
 
-    def wait_until_calls(self, count: int, seconds: float = 2.0) -> None:
+    def wait_until_calls(self, count: int, seconds: float = 10.0) -> None:
         """Until so many calls have begun."""
         eventually(lambda: self.calls >= count, seconds)
 
@@ -224,7 +224,7 @@ class MountedGateway:
         """How much is under way: calls, tasks of the loop, connections to providers in use."""
         return self.on_loop(self._running())
 
-    def wait_until(self, holds: Callable[[dict[str, int]], bool], seconds: float = 2.0) -> None:
+    def wait_until(self, holds: Callable[[dict[str, int]], bool], seconds: float = 10.0) -> None:
         """Until what is `running()` is as wanted."""
         running: dict[str, int] = {}
 
@@ -234,14 +234,14 @@ class MountedGateway:
 
         assert soon(held, seconds), f"after {seconds} s: {running}"
 
-    def wait_until_relaying(self, seconds: float = 2.0) -> None:
+    def wait_until_relaying(self, seconds: float = 10.0) -> None:
         """Until the headers of an upstream's answer are in, whether or not a body follows."""
         eventually(lambda: self.on_loop(self._relaying()), seconds)
 
     async def _relaying(self) -> bool:
         return any(_is_within(task, relay) for task in self._server.tasks)
 
-    def wait_until_idle(self, seconds: float = 2.0) -> None:
+    def wait_until_idle(self, seconds: float = 10.0) -> None:
         self.wait_until(lambda running: not any(running.values()), seconds)
 
     async def _running(self) -> dict[str, int]:

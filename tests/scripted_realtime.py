@@ -70,11 +70,11 @@ class ScriptedRealtime:
     def will(self, script: Script) -> None:
         self._scripts.append(script)
 
-    async def began(self, seconds: float = 2.0) -> ServerConnection:
+    async def began(self, seconds: float = 10.0) -> ServerConnection:
         """The next session that has begun."""
         return await asyncio.wait_for(self._began.get(), seconds)
 
-    async def ended(self, seconds: float = 2.0) -> Ended:
+    async def ended(self, seconds: float = 10.0) -> Ended:
         """How the next session ended, once it has."""
         return await asyncio.wait_for(self._ended.get(), seconds)
 

@@ -243,13 +243,13 @@ class ScriptedVllm(Scripting):
         """Refuse connections from now on, until start()."""
         self.stop()
 
-    def wait_until_received(self, count: int = 1, seconds: float = 1.0) -> None:
+    def wait_until_received(self, count: int = 1, seconds: float = 10.0) -> None:
         """Until this many calls have come in all; AssertionError when they do not."""
         with self._changed:
             came = self._changed.wait_for(lambda: len(self.received) >= count, seconds)
             assert came, f"{len(self.received)} of {count} calls came within {seconds} s"
 
-    def wait_until_left(self, seconds: float = 1.0) -> float:
+    def wait_until_left(self, seconds: float = 10.0) -> float:
         """Seconds from now until the client of a running call closed, 0 when it had already.
 
         Each call of this waits for one departure. AssertionError when none comes.

@@ -45,7 +45,7 @@ def check_left(gateway: MountedGateway, vllm: ScriptedVllm, status: int) -> None
     record = gateway.record()
     assert (record["status"], record["reason"]) == (status, "the client left")
     assert record["provider"] == "alpha"
-    gateway.wait_until_idle(0.5)
+    gateway.wait_until_idle()
     assert len(vllm.left_at) == 1
 
 
@@ -144,7 +144,7 @@ def test_the_client_leaves_within_an_upload_that_is_passed_on(gateway, vllm, lea
     record = gateway.record()
     assert (record["status"], record["provider"]) == (0, "alpha")
     assert record["reason"] == reason
-    gateway.wait_until_idle(0.5)
+    gateway.wait_until_idle()
     assert vllm.received == []
 
 

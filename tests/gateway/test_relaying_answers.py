@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests import recorded
-from tests.held import held_bytes
+from tests.held import LOOK_SECONDS, held_bytes
 from tests.mounted import CHAT, MODEL, chat, provider, request
 from tests.processes import eventually
 from tests.recorded import Recording
@@ -139,7 +139,7 @@ def test_nothing_holds_what_was_asked_while_a_stream_runs(gateway, vllm, path, s
     vllm.received.clear()
     del body
 
-    eventually(lambda: held_bytes(MARK.encode()) == 0, 5.0)
+    eventually(lambda: held_bytes(MARK.encode()) == 0, LOOK_SECONDS)
 
     client.close()
 

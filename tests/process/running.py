@@ -195,7 +195,7 @@ class Aurora(Running):
     def call_line(self, request_id: str) -> dict[str, Any]:
         """The one line of a call, which is written as the call ends."""
         [line] = eventually(
-            lambda: [each for each in self.lines if each.get("request_id") == request_id], 1.0
+            lambda: [each for each in self.lines if each.get("request_id") == request_id], 10.0
         )
         return line
 

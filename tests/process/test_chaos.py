@@ -178,5 +178,5 @@ def _every_call_has_one_line(aurora: Aurora, load: Load) -> None:
         told = (line.get("request_id", "") for line in aurora.lines)
         return sorted(id for id in told if id.startswith("chaos-"))
 
-    assert eventually(lambda: len(lines()) >= len(made), 2.0)
+    assert eventually(lambda: len(lines()) >= len(made), 10.0)
     assert lines() == made

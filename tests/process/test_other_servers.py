@@ -68,4 +68,4 @@ def test_plain_daphne_serves_the_same_calls(daphne: Running, vllm: ScriptedVllm)
         headers={"Authorization": f"Bearer {MASTER_KEY}"},
     ) as stalled:
         assert next(stalled.iter_raw()) == b'data: {"n":1}\n\n'
-    assert vllm.wait_until_left(0.5) < 0.5
+    assert vllm.wait_until_left() < 0.5

@@ -31,7 +31,7 @@ def test_a_stream_finishes_and_nothing_new_begins(serve, vllm: ScriptedVllm) -> 
         aurora.signal()
 
         with pytest.raises(httpx.ConnectError):
-            eventually(lambda: not aurora.get("/health"), 1.0)
+            eventually(lambda: not aurora.get("/health"), 5.0)
         assert not aurora.ended
         rest = list(iter(client.read_chunk, b""))
         assert client.read_rest() == b""

@@ -65,7 +65,7 @@ def test_what_is_hardly_http_is_refused_in_json_and_in_the_log(aurora: Aurora) -
         assert (refused.status, refused.headers["content-type"]) == (400, "application/json")
         assert refused.json["error"]["type"] == "invalid_request_error"
         said = refused.json["error"]["message"]
-        eventually(lambda: said in "\n".join(aurora.output), 1.0)  # noqa: B023 - at once
+        eventually(lambda: said in "\n".join(aurora.output), 10.0)  # noqa: B023 - at once
     assert aurora.chat(MASTER_KEY, MODEL).status_code == 200
 
 

@@ -129,7 +129,7 @@ def test_nobody_stands_behind_a_call_that_waits_for_another_server(
     held = stalled(fleet, fleet.two, f"two/{MODEL}")
     fleet.one.will_answer(503)
     waits = elsewhere.submit(fleet.chat, MODEL)
-    eventually(lambda: waiting(fleet) == 1, 1.0)
+    eventually(lambda: waiting(fleet) == 1, 10.0)
 
     assert fleet.chat(MODEL).headers["x-aurora-provider"] == "one"
 
@@ -144,7 +144,7 @@ def test_a_call_that_waits_goes_where_the_server_is_by_then(
     fleet.only(max_concurrency=1)
     stalled(fleet, fleet.one, ONE)
     waits = elsewhere.submit(fleet.chat, ONE)
-    eventually(lambda: waiting(fleet) == 1, 1.0)
+    eventually(lambda: waiting(fleet) == 1, 10.0)
 
     (entry,) = fleet.gateway.catalog.current().providers.values()
     moved = replace(entry, address=addresses.parse(fleet.two.url), max_concurrency=2)
@@ -161,7 +161,7 @@ def test_a_call_that_waits_goes_where_its_model_is_by_then(
     fleet.publish(max_concurrency=1)
     held = stalled(fleet, fleet.one, ONE)
     waits = elsewhere.submit(fleet.chat)
-    eventually(lambda: waiting(fleet) == 1, 1.0)
+    eventually(lambda: waiting(fleet) == 1, 10.0)
 
     one, two = fleet.entries.values()
     targets: tuple[TargetEntry, ...] = (TargetEntry("one", MODEL), TargetEntry("two", MODEL))
@@ -183,12 +183,12 @@ def test_who_waits_for_a_model_that_is_gone_is_told_so(
     fleet.publish(max_concurrency=1)
     stalled(fleet, fleet.one, ONE)
     waits = elsewhere.submit(fleet.chat)
-    eventually(lambda: waiting(fleet) == 1, 1.0)
+    eventually(lambda: waiting(fleet) == 1, 10.0)
 
     fleet.gateway.publish(*fleet.entries.values())
 
     assert (waits.result(3).status, error_of(waits.result())["code"]) == (404, "model_not_found")
-    eventually(lambda: waiting(fleet) == 0, 1.0)
+    eventually(lambda: waiting(fleet) == 0, 10.0)
 
 
 def test_one_keys_flood_does_not_starve_another(
@@ -208,7 +208,7 @@ def test_one_keys_flood_does_not_starve_another(
     calls = [elsewhere.submit(call, MASTER_KEY)]
     fleet.one.wait_until_received()
     calls += [elsewhere.submit(call, MASTER_KEY) for _ in range(10)]
-    eventually(lambda: waiting(fleet) == 10, 1.0)
+    eventually(lambda: waiting(fleet) == 10, 10.0)
     calls.append(elsewhere.submit(call, OTHER_KEY))
 
     for each in calls:
@@ -223,7 +223,7 @@ def test_a_call_that_makes_room_for_another_key_is_told_to_come_again(
     fleet.only(max_concurrency=1)
     held = stalled(fleet, fleet.one, ONE)
     flood = [elsewhere.submit(fleet.chat, ONE) for _ in range(2)]
-    eventually(lambda: waiting(fleet) == 2, 1.0)
+    eventually(lambda: waiting(fleet) == 2, 10.0)
 
     other = elsewhere.submit(fleet.chat, ONE, key=OTHER_KEY)
     displaced = next(as_completed(flood, timeout=3)).result()
@@ -248,7 +248,7 @@ def test_calls_that_wait_take_the_model_that_they_would_have_taken(
     fleet.gateway.publish(one, aliases=[AliasEntry(NAME, (targets,), **alias)])
     held = stalled(fleet, fleet.one, "one/base")
     waits = [elsewhere.submit(fleet.chat) for _ in range(4)]
-    eventually(lambda: waiting(fleet) == 4, 1.0)
+    eventually(lambda: waiting(fleet) == 4, 10.0)
 
     held.close()
 
@@ -264,10 +264,10 @@ def test_who_leaves_the_line_makes_room_in_it(fleet: Fleet, elsewhere: ThreadPoo
     fleet.one.wait_until_received()
     leaver = fleet.gateway.connect()
     leaver.send(request("POST", CHAT, msgspec.json.encode({"model": ONE})))
-    eventually(lambda: waiting(fleet) == 1, 1.0)
+    eventually(lambda: waiting(fleet) == 1, 10.0)
 
     leaver.close()
-    eventually(lambda: waiting(fleet) == 0, 1.0)
+    eventually(lambda: waiting(fleet) == 0, 10.0)
     stalled.close()
 
     assert fleet.chat(ONE).status == 200
@@ -282,7 +282,7 @@ def test_calls_under_way_are_counted_and_all_given_back(
     assert [report.in_flight for report in fleet.gateway.fleet.reports().values()] == [3]
     for each in held:
         each.result()
-    eventually(lambda: not fleet.gateway.fleet.reports(), 1.0)
+    eventually(lambda: not fleet.gateway.fleet.reports(), 10.0)
 
 
 # Draining.
@@ -341,7 +341,7 @@ def test_who_waits_for_a_server_that_begins_to_drain_goes_elsewhere(
     stalled.send(request("POST", CHAT, msgspec.json.encode({"model": ONE})))
     fleet.one.wait_until_received()
     waits = elsewhere.submit(fleet.chat)
-    eventually(lambda: waiting(fleet) == 1, 1.0)
+    eventually(lambda: waiting(fleet) == 1, 10.0)
 
     fleet.publish(max_concurrency=1, draining=True)
 

@@ -130,4 +130,4 @@ def test_nothing_is_held_after_a_storm(fleet: Fleet, seed: int) -> None:
     fleet.one.answers = fleet.two.answers = None
     publish(fleet, chance, calm=True)
     eventually(lambda: fleet.chat(MODEL).status == 200, 8.0)
-    eventually(lambda: not stuck(fleet), 2.0)
+    eventually(lambda: not stuck(fleet), 10.0)

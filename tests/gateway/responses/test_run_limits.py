@@ -24,7 +24,7 @@ from tests.gateway.responses.making import (
     streamed_by,
 )
 from tests.gateway.state.stores import RunningStore
-from tests.held import held_bytes
+from tests.held import LOOK_SECONDS, held_bytes
 from tests.mounted import error_of, request
 from tests.processes import eventually
 
@@ -183,7 +183,7 @@ def test_the_call_is_let_go_once_its_answer_has_begun(stateful, vllm, way, backg
     vllm.wait_until_received()
     vllm.received.clear()
 
-    eventually(lambda: held_bytes(mark) < 1.5 * size, 5.0)
+    eventually(lambda: held_bytes(mark) < 1.5 * size, LOOK_SECONDS)
 
     client.close()
     stateful.stop_runs()

@@ -110,7 +110,7 @@ def test_while_too_much_waits_the_next_is_refused_at_once_and_no_thread_is_added
     with RunningStore(limits=StateLimits(waiting_jobs=3)) as store:
         with locked():
             begun = [store.begun(store.store.begin, queued(id)) for id in "1234"]
-            eventually(lambda: any(each.done() for each in begun), 2)
+            eventually(lambda: any(each.done() for each in begun), 10)
             assert len(threads()) <= 5
         outcomes = {str(each.exception(EXPECTED_SECONDS)) for each in begun}
         assert outcomes == {"None", "Too much waits for the database. Try again soon."}
