@@ -27,6 +27,7 @@ from providers.snapshot import NOT_LOADED, ProviderEntry, Snapshot
 LOOK_SECONDS = 1.0
 """What was observed is aged this often, and whoever waits looks around."""
 MOST_TURNS = 4096
+NOTHING_TO_SAY = Report()
 
 Clock = Callable[[], float]
 
@@ -148,12 +149,11 @@ class Fleet:
     def reports(self) -> Mapping[UUID, Report]:
         """What there is to say of the servers, for the admin. From any thread."""
         lines = [(servers, len(line)) for servers, line in list(self._waiting.items())]
-        return {
-            id: sight.report(waiting)
-            for id, sight in list(self._sights.items())
-            if (waiting := sum(calls for servers, calls in lines if id in servers))
-            or sight.is_notable
-        }
+        newest, found = self._lookout.current(), {}
+        for id, sight in list(self._sights.items()):
+            waiting = sum(calls for servers, calls in lines if id in servers)
+            found[id] = sight.report(waiting, newest.of(id))
+        return {id: report for id, report in found.items() if report != NOTHING_TO_SAY}
 
     def usage(self) -> Usage:
         """Where calls were sent of late, for the plan of all processes. From any thread."""

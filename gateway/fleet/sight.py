@@ -79,7 +79,7 @@ class Sight:
         self.observation = observation
         if now >= self._paused_until:
             self._paused_until = 0.0
-        if self._recovered is not None and observation.recovered > self._recovered:
+        if self._has_recovered(observation):
             self.breaker.recover()
         self._recovered = observation.recovered
         self.look()
@@ -157,9 +157,12 @@ class Sight:
         reason = self.breaker.reason or self.observation.reason or "it is failing"
         return f"{self.entry.name!r}: {reason}"
 
-    @property
-    def is_notable(self) -> bool:
-        return self.in_flight > 0 or self.breaker.state is not Breaking.CLOSED
-
-    def report(self, waiting: int) -> Report:
+    def report(self, waiting: int, newest: Observation) -> Report:
+        """What there is to say of it. `newest` may be newer than what it was last given to
+        `observe`, which nobody does while no call comes."""
+        if self._has_recovered(newest):
+            return Report(self.in_flight, waiting)
         return Report(self.in_flight, waiting, self.breaker.state.value, self.breaker.reason)
+
+    def _has_recovered(self, observation: Observation) -> bool:
+        return self._recovered is not None and observation.recovered > self._recovered

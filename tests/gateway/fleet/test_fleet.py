@@ -16,7 +16,7 @@ from gateway.fleet.breaker import MOST_IN_A_ROW
 from gateway.fleet.fleet import LOOK_SECONDS
 from gateway.fleet.sight import HALVED_SECONDS, RECENT_SECONDS
 from gateway.routing import Pool, Session, Target, Tier
-from providers.observed import Observation, Report, State
+from providers.observed import Observation, Observed, Report, State
 from tests.gateway.fleet.servers import Servers, server, tier
 
 pytestmark = pytest.mark.anyio
@@ -571,3 +571,17 @@ async def test_reports_say_what_is_under_way_and_who_waits_from_any_thread():
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert servers.fleet.reports() == {ONE.id: Report(1, 0), ONE_B.id: Report(1, 0)}
+
+
+async def test_a_report_goes_by_what_probes_found_though_no_call_has_come_since():
+    """Else a server that failed the last call of the day would count as failing all night."""
+    servers = Servers(ONE)
+    servers.observe({ONE.id: Observation(recovered=1)})
+    sight = servers.fleet.sight(ONE)
+    for _ in range(MOST_IN_A_ROW):
+        sight.breaker.fail(servers.clock(), sight.breaker.enter(servers.clock()), "it is dead")
+    assert servers.fleet.reports() == {ONE.id: Report(state="open", reason="it is dead")}
+
+    servers.lookout.publish(Observed({ONE.id: Observation(recovered=2)}))
+
+    assert servers.fleet.reports() == {}

@@ -184,13 +184,11 @@ def test_one_that_is_otherwise_edited_does_not():
 
 def test_what_there_is_to_say_of_it():
     sight = Sight(server())
-    assert not sight.is_notable
+    assert sight.report(0, sight.observation) == Report()
     sight.begin(NOW)
-    assert sight.is_notable
-    assert sight.report(2) == Report(1, 2, "closed", "")
+    assert sight.report(2, sight.observation) == Report(1, 2, "closed", "")
     sight.end()
-    assert broken(sight).is_notable
-    assert sight.report(0) == Report(0, 0, "open", "it is dead")
+    assert broken(sight).report(0, sight.observation) == Report(0, 0, "open", "it is dead")
 
 
 def test_calls_that_have_ended_since_it_was_seen_are_not_taken_for_others():
