@@ -1,8 +1,8 @@
 """Tier + what is seen of its servers -> which of them, best first. Pure.
 
 Every policy is a function of numbers: which ways can be taken, how many calls each server has, and
-the key or turn of the call. Working out the first choice at 200 servers costs some 30 µs; those
-after it are worked out only when they are asked for.
+the key or turn of the call. Most calls need the first choice alone; those after it are worked out
+only when they are asked for.
 """
 
 from __future__ import annotations
@@ -30,15 +30,8 @@ STRAIN, EVIDENCE = 4, 200.0
 times its share it had. A few calls more say little: to all are added so many calls as make the share
 itself and them the EVIDENCE when multiplied. Where 14 calls are fair, what a server had beyond counts
 half; where 100 are, nearly all of it."""
-FEW = 4
-"""So many of the highest scores are looked at one by one before all are."""
-TO_WHOLE = 1.5 * 2.0**52
-"""Adding it to a float and taking it away again rounds the float to a whole number: floats of that
-size have no fraction. What the rounding took, from -0.5 to 0.5, serves as the fraction, and costs
-half as much as `% 1.0` does."""
 GOLDEN = 0.6180339887498949
 """Multiples of it, modulo 1, are spread evenly however many there are."""
-NOWHERE = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +86,17 @@ def _within(policy: str, choice: Choice, part: Part) -> Iterator[int]:
 
 
 def affinity(choice: Choice) -> Iterator[int]:
-    """By rendezvous hashing (Thaler and Ravishankar, 1998): each server has a score for the session,
-    and the highest gets the call. Those over the bound come behind the others. A server that comes
-    or goes moves its own sessions alone.
+    """The nearest to the session comes first, see `distances`; those over the bound come behind the
+    others.
 
     A session whose prefix has homes goes to one of them, unless all are over the bound."""
-    fair = _fair(choice)
-    best = _best_within(choice, choice.homes, fair) if choice.homes else None
+    fair, distances = _fair(choice), choice.tier.distances.of(choice.key)
+    best = _nearest_within(choice, distances, choice.homes, fair) if choice.homes else None
     if best is None:
-        best = _best_within(choice, choice.usable, fair)
+        best = _nearest_within(choice, distances, choice.usable, fair)
     if best is not None:
         yield best
-    yield from (number for number in _ranked(choice, fair) if number != best)
+    yield from (number for number in _ranked(choice, distances, fair) if number != best)
 
 
 def strains(tier: Tier, recent: Sequence[float]) -> Sequence[float]:
@@ -131,35 +123,44 @@ def strain(calls: float, fair: float) -> float:
     return max(1.0, (calls + few) / (fair + few)) ** STRAIN
 
 
-def _best_within(choice: Choice, numbers: Sequence[int], fair: float) -> int | None:
-    """Of these ways, the one with the highest score among those within the bound. It is mostly among
-    the highest few of all, and finding these one by one costs least."""
-    calls, scores = choice.calls, _scores(choice, numbers)
-    most = _most(choice.tier, numbers, fair)
-    for _ in range(min(FEW, len(numbers))):
-        best = scores.index(max(scores))
-        if calls[numbers[best]] < most[best]:
-            return numbers[best]
-        scores[best] = NOWHERE
-    within = [
-        score if calls[number] < room else NOWHERE
-        for number, score, room in zip(numbers, scores, most, strict=True)
-    ]
-    best = within.index(max(within))
-    return None if within[best] == NOWHERE else numbers[best]
+def _nearest_within(
+    choice: Choice, distances: Sequence[float], numbers: Sequence[int], fair: float
+) -> int | None:
+    """Of these ways, the nearest of those within the bound. Mostly it is the nearest of all, and
+    finding that one costs least."""
+    nearest = _nearest(distances, choice.strain, numbers)
+    if _room(choice, nearest, fair) > 0:
+        return nearest
+    within = [number for number in numbers if _room(choice, number, fair) > 0]
+    return _nearest(distances, choice.strain, within) if within else None
 
 
-def _ranked(choice: Choice, fair: float) -> list[int]:
-    """Those within the bound by score, the homes among them first; behind them those over it, the
+def _nearest(distances: Sequence[float], strain: Sequence[float], numbers: Sequence[int]) -> int:
+    """Of these ways, with the strain. Strain only makes a way farther: where the nearest without it
+    is strained, those are looked at that are nearer than it is then."""
+    if len(numbers) < len(distances):
+        distances = [distances[number] for number in numbers]
+    least = min(distances)
+    nearest = numbers[place := distances.index(least)]
+    if not strain or strain[nearest] == 1.0:
+        return nearest
+    reach = least * strain[nearest]
+    near = [place for place, distance in enumerate(distances) if distance < reach] or [place]
+    return numbers[min(near, key=lambda place: distances[place] * strain[numbers[place]])]
+
+
+def _ranked(choice: Choice, distances: Sequence[float], fair: float) -> list[int]:
+    """Those within the bound by distance, the homes among them first; behind them those over it, the
     least loaded first."""
-    calls, usable, homes = choice.calls, choice.usable, frozenset(choice.homes)
-    scores, most = _scores(choice, usable), _most(choice.tier, usable, fair)
+    homes, strain = frozenset(choice.homes), choice.strain
 
-    def rank(at: int) -> tuple[bool, bool, float]:
-        room = most[at] - calls[usable[at]]
-        return (True, usable[at] in homes, scores[at]) if room > 0 else (False, False, room)
+    def rank(number: int) -> tuple[bool, bool, float]:
+        room = _room(choice, number, fair)
+        if room <= 0:
+            return True, True, -room
+        return False, number not in homes, distances[number] * (strain[number] if strain else 1.0)
 
-    return [usable[at] for at in sorted(range(len(usable)), key=rank, reverse=True)]
+    return sorted(choice.usable, key=rank)
 
 
 def _fair(choice: Choice) -> float:
@@ -171,41 +172,10 @@ def _fair(choice: Choice) -> float:
     return (total + 1) / sum(tier.weights[number] for number in usable)
 
 
-def _most(tier: Tier, numbers: Sequence[int], fair: float) -> Sequence[int]:
-    """How many calls each of these may have at most, for its weight, to get one more."""
-    if tier.is_even:
-        return [_bound(fair * tier.weights[0])] * len(numbers)
-    return [_bound(fair * tier.weights[number]) for number in numbers]
-
-
-def _bound(fair: float) -> int:
-    return max(LEAST, ceil(BOUND * fair + CHANCE * sqrt(fair)))
-
-
-def _scores(choice: Choice, numbers: Sequence[int]) -> list[float]:
-    """How near the session is to each of these ways: the nearest have 0, the others less. Only its
-    server, the session and the strain decide it."""
-    scores, strain = _nearness(choice, numbers), choice.strain
-    if not strain:
-        return scores
-    if len(numbers) < len(strain):
-        strain = [strain[number] for number in numbers]
-    return [score * times for score, times in zip(scores, strain, strict=True)]
-
-
-def _nearness(choice: Choice, numbers: Sequence[int]) -> list[float]:
-    """From -1 to 0, from the server and the session alone: the fraction of the key times the server's
-    seed, which spreads the keys evenly (Weyl, 1916). Raising it to the power of the server's root
-    gives one of double weight double the sessions (Schindelhauer, Schomaker, 2005)."""
-    key, tier = float(choice.key), choice.tier
-    seeds, roots = tier.seeds, tier.roots
-    if len(numbers) < len(seeds):
-        seeds = tuple(seeds[number] for number in numbers)
-        roots = tuple(roots[number] for number in numbers)
-    scores = [(spread := key * seed) - ((spread + TO_WHOLE) - TO_WHOLE) - 0.5 for seed in seeds]
-    if tier.is_even:
-        return scores
-    return [(score + 1.0) ** root - 1.0 for score, root in zip(scores, roots, strict=True)]
+def _room(choice: Choice, number: int, fair: float) -> float:
+    """How many calls more it may have, for its weight; none or less: it is over the bound."""
+    fair *= choice.tier.weights[number]
+    return max(LEAST, ceil(BOUND * fair + CHANCE * sqrt(fair))) - choice.calls[number]
 
 
 def least_loaded(choice: Choice) -> Iterator[int]:

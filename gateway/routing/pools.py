@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Protocol
 from uuid import UUID
 
+from gateway.routing.distances import Distances, seed
 from gateway.routing.selectors import Share, Target, route, tiers, unsupported
 from providers.snapshot import NOT_LOADED, AliasEntry, ProviderEntry, Snapshot
 
@@ -41,20 +42,18 @@ class Tier:
     """Ways that are as good as each other, with their weights beside each other.
 
     By its `name` turns are counted, and a call that waited finds it again in a newer pool. The
-    rest is worked out once, for `choosing`: `seeds` are numbers from 0 to 1 that belong to the
-    servers, the same in every process; `sums` are the running sums of `weights`; `roots` are the
-    largest weight divided by each; `is_even` says that all weights are equal. `shares` are the
-    servers' weights, of all their ways together; `models` are its parts by model, where a server is
-    there by more than one, else empty. `scope` is a number that tiers have in common which lead to
-    the same, in every process; see its function.
+    rest is worked out once, for `choosing`: `distances` are its servers' from sessions, the same in
+    every process; `sums` are the running sums of `weights`; `is_even` says that all weights are
+    equal. `shares` are the servers' weights, of all their ways together; `models` are its parts by
+    model, where a server is there by more than one, else empty. `scope` is a number that tiers have
+    in common which lead to the same, in every process; see its function.
     """
 
     name: str
     ways: tuple[Way, ...]
     weights: tuple[float, ...]
-    seeds: tuple[float, ...]
+    distances: Distances
     sums: tuple[float, ...]
-    roots: tuple[float, ...]
     is_even: bool
     shares: tuple[float, ...]
     models: tuple[Part, ...]
@@ -66,9 +65,8 @@ class Tier:
             name=name,
             ways=tuple(ways),
             weights=tuple(weights),
-            seeds=tuple(seed(way.provider) for way in ways),
+            distances=Distances([seed(way.provider.id) for way in ways], weights),
             sums=tuple(accumulate(weights)),
-            roots=tuple(max(weights) / weight for weight in weights),
             is_even=len(set(weights)) == 1,
             shares=_shares(ways, weights),
             models=_models(name, ways, weights),
@@ -125,12 +123,6 @@ def scope(ways: Sequence[Way], weights: Sequence[float]) -> int:
 def _half(lines: Iterable[str]) -> int:
     digest = hashlib.blake2b("\n".join(sorted(lines)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
-
-
-def seed(provider: ProviderEntry) -> float:
-    """From the provider's id, so that neither a new name nor a new address moves any session."""
-    digest = hashlib.blake2b(provider.id.bytes, digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 
 def _shares(ways: Sequence[Way], weights: Sequence[float]) -> tuple[float, ...]:

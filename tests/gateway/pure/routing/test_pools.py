@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.errors import UnknownModel, UnsupportedEndpoint
 from gateway.missing_routes import REMEMBERED_SECONDS, MissingRoutes
-from gateway.routing import Pool, Pools, Settings, Target, pool, pools, tiers, unsupported
+from gateway.routing import Pool, Pools, Settings, Target, pool, tiers, unsupported
+from gateway.routing.distances import Distances, seed
+from gateway.routing.pools import MOST_POOLS
 from providers.snapshot import ProviderEntry, TargetEntry
 from tests.gateway.pure.snapshots import alias, asked, provider, snapshot
 
@@ -57,14 +59,14 @@ def test_the_tiers_of_a_pool_have_names_of_their_own():
     assert len(set(names)) == len(names) == 3
 
 
-def test_a_tier_keeps_weights_seeds_and_sums_beside_its_ways():
+def test_a_tier_keeps_weights_distances_and_sums_beside_its_ways():
     tier = [TargetEntry("a", "m", 1.0), TargetEntry("b", "m", 4.0)]
     known = snapshot(ON_A, ON_B, aliases=[alias("chat", tier)])
 
     (found,) = pool("chat", known, [CHAT], MissingRoutes().lacks, SETTINGS).tiers
 
-    assert (found.weights, found.sums, found.roots) == ((1.0, 4.0), (1.0, 5.0), (4.0, 1.0))
-    assert found.seeds == (pools.seed(ON_A), pools.seed(ON_B))
+    assert (found.weights, found.sums) == ((1.0, 4.0), (1.0, 5.0))
+    assert found.distances.of(7) == Distances([seed(ON_A.id), seed(ON_B.id)], [1.0, 4.0]).of(7)
     assert not found.is_even
 
 
@@ -204,11 +206,11 @@ def test_so_does_a_route_that_turns_out_to_be_missing_and_its_being_forgotten():
 
 
 def test_only_so_many_are_kept():
-    models = [f"m-{number}" for number in range(pools.MOST_POOLS + 1)]
+    models = [f"m-{number}" for number in range(MOST_POOLS + 1)]
     kept, known = Pools(SETTINGS, MissingRoutes()), snapshot(provider("a", *models))
     for model in models:
         assert kept.find(model, known, (CHAT,)).selector == model
-    assert 0 < len(kept._pools) <= pools.MOST_POOLS
+    assert 0 < len(kept._pools) <= MOST_POOLS
 
 
 def test_what_is_refused_is_not_kept():
