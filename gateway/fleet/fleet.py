@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 from gateway.fleet.breaker import BESIDE, Breaker, Breaking
 from gateway.fleet.budget import Budget
 from gateway.fleet.lines import Line, Turns
+from gateway.fleet.overview import Overview
 from gateway.fleet.prefixes import Prefixes, number_in
 from gateway.fleet.sessions import Sessions
 from gateway.fleet.shares import Counted, counted
-from gateway.fleet.sight import Sight, kept_after
+from gateway.fleet.sight import Changes, Sight, kept_after
 from gateway.routing import Choice, Pool, Session, Target, Tier, Way, order
 from providers.catalog import Catalog
 from providers.homes import LEAST_CALLS, NOTHING_USED, Usage, kin, of_kin
@@ -71,7 +72,8 @@ class Fleet:
         self._catalog, self._lookout, self.now = catalog, lookout, clock
         self.budget = Budget(repeated_share, clock())
         self._sights: dict[UUID, Sight] = {}
-        self._of_tier: WeakKeyDictionary[Tier, list[Sight]] = WeakKeyDictionary()
+        self._changes = Changes()
+        self._of_tier: WeakKeyDictionary[Tier, Overview] = WeakKeyDictionary()
         self._counted: WeakKeyDictionary[Tier, Counted] = WeakKeyDictionary()
         self._homes: WeakKeyDictionary[Tier, dict[int, Sequence[int]]] = WeakKeyDictionary()
         self._of_kin: Mapping[int, frozenset[UUID]] = {}
@@ -126,15 +128,23 @@ class Fleet:
         """For a call to it, whether or not its row is still there."""
         sight = self._sights.get(entry.id)
         if sight is None:
-            sight = self._sights[entry.id] = Sight(entry)
+            sight = self._sights[entry.id] = Sight(entry, self._changes)
             sight.know(entry, self._observed.processes)
         return sight
 
-    def sights(self, tier: Tier) -> list[Sight]:
+    def sights(self, tier: Tier) -> Sequence[Sight]:
         """By the numbers of its ways."""
+        return self._overview(tier).sights
+
+    def are_all_open(self, tier: Tier) -> bool:
+        """Whether each of its servers surely takes a call: so it mostly is."""
+        return self._overview(tier).are_all_open()
+
+    def _overview(self, tier: Tier) -> Overview:
         found = self._of_tier.get(tier)
         if found is None:
-            found = self._of_tier[tier] = [self.known(way.provider) for way in tier.ways]
+            sights = [self.known(way.provider) for way in tier.ways]
+            found = self._of_tier[tier] = Overview(sights, self._changes)
         return found
 
     def known(self, entry: ProviderEntry) -> Sight:
@@ -142,7 +152,7 @@ class Fleet:
         takes nothing."""
         sight = self._sights.get(entry.id)
         if sight is None:
-            sight = Sight(entry)
+            sight = Sight(entry, self._changes)
             sight.leave()
         return sight
 
@@ -181,7 +191,7 @@ class Fleet:
         least instead of where its session was."""
         if len(usable) == 1:
             return iter(usable)
-        calls, turn = [sight.calls for sight in self.sights(tier)], self._turn(tier)
+        calls, turn = self._overview(tier).calls(), self._turn(tier)
         if pool.policy != "affinity":
             return order(pool.policy, Choice(tier, usable, calls, 0, turn))
         if session is None:
@@ -216,7 +226,7 @@ class Fleet:
         held = self._counted.get(tier)
         if held is None:
             told = self._observed.homes.recent
-            held = self._counted[tier] = counted(self.sights(tier), tier, told)
+            held = self._counted[tier] = counted(self._overview(tier), tier, told)
         own = self._sessions.own(session.key, self.now())
         everywhere = self._observed.processes if self._observed.homes.recent else 1
         return held.strains_without((sight, calls * everywhere) for sight, calls in own)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from gateway.fleet.overview import Overview
 from gateway.fleet.sight import Sight
 from gateway.routing import Tier, fair_calls, strain, strains
 
@@ -36,14 +37,13 @@ class Counted:
         return found
 
 
-def counted(sights: Sequence[Sight], tier: Tier, told: Mapping[UUID, float]) -> Counted:
+def counted(overview: Overview, tier: Tier, told: Mapping[UUID, float]) -> Counted:
     """By what all processes have `told`, else by what this one counted; see `_recent_calls`."""
+    sights = overview.sights
     _assume_shares(sights, tier)
     recent = _recent_calls(sights, tier, told)
-    numbers: dict[Sight, list[int]] = {}
-    for number, sight in enumerate(sights):
-        numbers.setdefault(sight, []).append(number)
-    return Counted(tier, recent, fair_calls(tier, recent), strains(tier, recent), numbers)
+    fair, strained = fair_calls(tier, recent), strains(tier, recent)
+    return Counted(tier, recent, fair, strained, overview.numbers)
 
 
 def _assume_shares(sights: Sequence[Sight], tier: Tier) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 
 from gateway.fleet.breaker import Breaker, Breaking
 from providers.observed import SHUNNED, Observation, Report
@@ -14,11 +17,33 @@ RECENT_SECONDS = 60.0
 """A call that was sent so long ago counts for 1/e of one sent now."""
 MOST_PAUSE_SECONDS = 60.0
 """Of what a server may ask for by Retry-After."""
+MOST_CHANGES = 64
+"""So many are gone through one by one; after more of them each server is looked at."""
 
 
 def kept_after(seconds: float) -> float:
     """What a call that was sent so long ago counts for."""
     return math.exp(-seconds / RECENT_SECONDS)
+
+
+class Changes:
+    """Of all servers. `number` grows whenever the load of one has changed, `turned` whenever one has
+    shut or opened."""
+
+    def __init__(self) -> None:
+        self.number = self.turned = 0
+        self._last: deque[Sight] = deque(maxlen=MOST_CHANGES)
+
+    def loaded(self, sight: Sight) -> None:
+        """The load of this one has changed."""
+        self.number += 1
+        self._last.append(sight)
+
+    def since(self, number: int) -> Iterable[Sight] | None:
+        """Those whose load changed after it had been `number`, some maybe more than once; None if
+        there were too many to know."""
+        missed = self.number - number
+        return islice(reversed(self._last), missed) if missed <= MOST_CHANGES else None
 
 
 class Sight:
@@ -28,12 +53,12 @@ class Sight:
     """
 
     __slots__ = (
-        "_in_flight_then", "_paused_until", "_recovered", "breaker", "calls", "entry", "in_flight",
-        "is_gone", "is_new", "is_shut", "observation", "others", "recent", "share",
+        "_changes", "_in_flight_then", "_paused_until", "_recovered", "breaker", "calls", "entry",
+        "in_flight", "is_gone", "is_new", "is_shut", "observation", "others", "recent", "share",
     )  # fmt: skip
 
-    def __init__(self, entry: ProviderEntry) -> None:
-        self.entry = entry
+    def __init__(self, entry: ProviderEntry, changes: Changes | None = None) -> None:
+        self.entry, self._changes = entry, changes or Changes()
         self.breaker = Breaker()
         self.observation = Observation()
         self.in_flight = 0
@@ -107,7 +132,10 @@ class Sight:
 
     def look(self) -> None:
         """Work out `calls` and `is_shut` anew: after each change, also of the breaker."""
-        self.calls = self.in_flight + self.others
+        calls, was_shut = self.in_flight + self.others, self.is_shut
+        if calls != self.calls:
+            self.calls = calls
+            self._changes.loaded(self)
         self.is_shut = (
             self.breaker.state is not Breaking.CLOSED
             or self.is_gone
@@ -116,6 +144,8 @@ class Sight:
             or self.observation.state in SHUNNED
             or self._paused_until > 0.0
         )
+        if self.is_shut is not was_shut:
+            self._changes.turned += 1
 
     # What is asked.
 

@@ -94,14 +94,15 @@ class Search:
         return place
 
     def _usable(self, tier: Tier) -> Sequence[int]:
-        sights, tried = self._fleet.sights(tier), self._tried or self._missing or self._unknown
-        if not tried and True not in [sight.is_shut for sight in sights]:
-            return range(len(sights))
+        has_tried = self._tried or self._missing or self._unknown
+        if not has_tried and self._fleet.are_all_open(tier):
+            return range(len(tier.ways))
         now = self._fleet.now()
         return [
             number
-            for number, sight in enumerate(sights)
-            if sight.admits(now) and self._is_untried(tier.ways[number])
+            for number, sight in enumerate(self._fleet.sights(tier))
+            if (not sight.is_shut or sight.admits(now))
+            and (not has_tried or self._is_untried(tier.ways[number]))
         ]
 
     def _is_untried(self, way: Way) -> bool:
