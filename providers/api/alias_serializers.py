@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
 from providers import alias_edits
+from providers.alias_flags import Seen
 from providers.aliases import MOST_TARGETS
 from providers.api.serializers import Count, Number, Strict
 from providers.models import Alias, AliasTarget
@@ -44,6 +45,9 @@ class AliasSerializer(Strict, serializers.ModelSerializer[Alias]):
         help_text="Most calls that wait in each tier; null: as AURORA_QUEUE_CALLS says.",
     )
     queue_seconds = Number(required=False, allow_null=True)
+    flags = serializers.SerializerMethodField(
+        help_text="What to know of it: that nothing serves a target, or that it stands before a model."
+    )
 
     class Meta:
         model = Alias
@@ -56,10 +60,15 @@ class AliasSerializer(Strict, serializers.ModelSerializer[Alias]):
             "resumes",
             "queue_calls",
             "queue_seconds",
+            "flags",
             "created",
         )
         read_only_fields = ("created",)
         extra_kwargs = {"name": {"trim_whitespace": False}}
+
+    def get_flags(self, alias: Alias) -> list[str]:
+        seen: Seen = self.context["seen"]()
+        return seen.flags(alias)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Put the values on the row, which nobody else holds, and let it judge itself."""

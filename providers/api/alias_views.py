@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from django.shortcuts import get_object_or_404
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from providers.alias_flags import seen_now
 from providers.api.alias_serializers import AliasSerializer
 from providers.api.recording import change
 from providers.api.views import Uncached
@@ -17,7 +21,7 @@ from providers.models import Alias
 class Aliases(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Alias]):
     """Public names that lead to models, by name; a slash in one may be written as it is."""
 
-    queryset = Alias.objects.prefetch_related("targets").order_by("name")
+    queryset = Alias.objects.prefetch_related("targets__alias").order_by("name")
     serializer_class = AliasSerializer
     lookup_field = "name"
     needs = {
@@ -28,6 +32,10 @@ class Aliases(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Alias
         "partial_update": ("providers.change_alias",),
         "destroy": ("providers.delete_alias",),
     }
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """With `seen`, read once for the answer, as things are by then."""
+        return {**super().get_serializer_context(), "seen": cache(seen_now)}
 
     def create(self, request: Request) -> Response:
         """Add an alias with its targets."""

@@ -42,6 +42,7 @@ def test_an_alias_is_added_with_a_name_and_a_target(api: Api) -> None:
         "resumes": False,
         "queue_calls": None,
         "queue_seconds": None,
+        "flags": ["nothing serves m"],
     }
     assert revision.current() > before
     assert [row["name"] for row in api.get(ALIASES).json()["results"]] == ["chat"]
@@ -214,3 +215,28 @@ def test_a_deleted_provider_leaves_the_targets_that_name_it(api: Api) -> None:
     api.delete(f"{PROVIDERS}/gpu-1")
 
     assert api.get(HERE).json()["targets"] == [{**TARGET, "provider": "gpu-1"}]
+
+
+def test_what_an_operator_should_know_is_flagged_as_things_are(
+    api: Api, django_assert_max_num_queries: Any
+) -> None:
+    served = {"models_mode": "allowlist", "model_ids": ["m", "n"]}
+    api.post(ALIASES, {"name": "n", "targets": [{"model": "m", "provider": "gpu-1"}]})
+    assert api.get(f"{ALIASES}/n").json()["flags"] == ["nothing serves gpu-1/m"]
+
+    made = api.post(PROVIDERS, {"name": "gpu-1", "base_url": "http://gpu-1:8000", **served})
+    assert made.status_code == 201
+
+    assert api.get(f"{ALIASES}/n").json()["flags"] == [
+        "stands before the model of that id of gpu-1"
+    ]
+    changed = api.patch(f"{ALIASES}/n", {"targets": [{"model": "x"}, {"model": "m"}]}).json()
+    assert changed["flags"] == [
+        "nothing serves x",
+        "stands before the model of that id of gpu-1",
+    ]
+    for number in range(20):
+        api.post(ALIASES, {"name": f"a{number}", "targets": [{"model": "n"}]})
+    with django_assert_max_num_queries(15):
+        assert api.get(f"{ALIASES}/a0").json()["flags"] == []
+        assert len(api.get(ALIASES).json()["results"]) == 21
