@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.headers import first
+from gateway.routing.distances import KEY_BYTES
 
 HEADER = b"x-session-id"
 NAMED = ("prompt_cache_key", "conversation")
@@ -36,7 +37,6 @@ PART_BYTES = 16
 """What each text costs of these, beside its length."""
 MOST_DEPTH = 6
 """What is nested deeper counts as it is: no template reads that."""
-KEY_BYTES = 4
 LEAST_SHARED_BYTES = 256
 """Of what conversations share, to be worth a thought: some four blocks of a prefix cache."""
 FIRST_TURN = frozenset({"user", "tool", "assistant"})
@@ -48,7 +48,7 @@ Members = Mapping[str, msgspec.Raw]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Both are from 0 to 2**32. `key` is the same for calls of one session, whichever process they
+    """Both are below `distances.SPAN`. `key` is the same for calls of one session, whichever process they
     come to; `prefix` for calls that begin alike, whoever sends them, and None where they share too
     little."""
 

@@ -43,7 +43,7 @@ class Choice:
     usable: Sequence[int]
     calls: Sequence[float]
     key: int
-    """Of the session, from 0 to 2**32: `routing.affinity` makes it."""
+    """Of the session, below `distances.SPAN`: `routing.affinity` makes it."""
     turn: int
     """Grows with each call of the pool."""
     strain: Sequence[float] = ()
@@ -90,13 +90,13 @@ def affinity(choice: Choice) -> Iterator[int]:
     others.
 
     A session whose prefix has homes goes to one of them, unless all are over the bound."""
-    fair, distances = _fair(choice), choice.tier.distances.of(choice.key)
-    best = _nearest_within(choice, distances, choice.homes, fair) if choice.homes else None
+    fair = _fair(choice)
+    best = _nearest_within(choice, choice.homes, fair) if choice.homes else None
     if best is None:
-        best = _nearest_within(choice, distances, choice.usable, fair)
+        best = _nearest_within(choice, choice.usable, fair)
     if best is not None:
         yield best
-    yield from (number for number in _ranked(choice, distances, fair) if number != best)
+    yield from (number for number in _ranked(choice, fair) if number != best)
 
 
 def strains(tier: Tier, recent: Sequence[float]) -> Sequence[float]:
@@ -123,44 +123,51 @@ def strain(calls: float, fair: float) -> float:
     return max(1.0, (calls + few) / (fair + few)) ** STRAIN
 
 
-def _nearest_within(
-    choice: Choice, distances: Sequence[float], numbers: Sequence[int], fair: float
-) -> int | None:
+def _nearest_within(choice: Choice, numbers: Sequence[int], fair: float) -> int | None:
     """Of these ways, the nearest of those within the bound. Mostly it is the nearest of all, and
     finding that one costs least."""
-    nearest = _nearest(distances, choice.strain, numbers)
-    if _room(choice, nearest, fair) > 0:
+    nearest = _nearest(choice, numbers)
+    if choice.calls[nearest] < _most(choice.tier, nearest, fair):
         return nearest
-    within = [number for number in numbers if _room(choice, number, fair) > 0]
-    return _nearest(distances, choice.strain, within) if within else None
+    within = _within_bound(choice, numbers, fair)
+    return _nearest(choice, within) if within else None
 
 
-def _nearest(distances: Sequence[float], strain: Sequence[float], numbers: Sequence[int]) -> int:
-    """Of these ways, with the strain. Strain only makes a way farther: where the nearest without it
-    is strained, those are looked at that are nearer than it is then."""
-    if len(numbers) < len(distances):
-        distances = [distances[number] for number in numbers]
-    least = min(distances)
-    nearest = numbers[place := distances.index(least)]
-    if not strain or strain[nearest] == 1.0:
-        return nearest
-    reach = ceil(least * strain[nearest])  # whole numbers are compared the fastest
-    near = [place for place, distance in enumerate(distances) if distance < reach] or [place]
+def _nearest(choice: Choice, numbers: Sequence[int]) -> int:
+    """Of these ways, the nearest to the session where strain has been added. Strain only makes a
+    way farther: where the nearest without it is strained, those are compared that are nearer than
+    it is then."""
+    distances = choice.tier.distances.of(choice.key, numbers)
+    least, strain = min(distances), choice.strain
+    at = distances.index(least)
+    if not strain or strain[numbers[at]] == 1.0:
+        return numbers[at]
+    reach = least * strain[numbers[at]]
+    if choice.tier.is_even:
+        reach = ceil(reach)  # the distances are whole numbers, and compared faster with such
+    near = [place for place, distance in enumerate(distances) if distance < reach] or [at]
     return numbers[min(near, key=lambda place: distances[place] * strain[numbers[place]])]
 
 
-def _ranked(choice: Choice, distances: Sequence[float], fair: float) -> list[int]:
+def _ranked(choice: Choice, fair: float) -> list[int]:
     """Those within the bound by distance, the homes among them first; behind them those over it, the
     least loaded first."""
-    homes, strain = frozenset(choice.homes), choice.strain
+    usable, calls, tier = choice.usable, choice.calls, choice.tier
+    homes, within = frozenset(choice.homes), frozenset(_within_bound(choice, usable, fair))
+    distances = dict(zip(usable, tier.distances.of(choice.key, usable), strict=True))
+    if strain := choice.strain:
+        distances = {number: far * strain[number] for number, far in distances.items()}
+    near = sorted(within, key=lambda number: (number not in homes, distances[number], number))
+    over = [number for number in usable if number not in within]
+    return near + sorted(over, key=lambda number: calls[number] - _most(tier, number, fair))
 
-    def rank(number: int) -> tuple[bool, bool, float]:
-        room = _room(choice, number, fair)
-        if room <= 0:
-            return True, True, -room
-        return False, number not in homes, distances[number] * (strain[number] if strain else 1.0)
 
-    return sorted(choice.usable, key=rank)
+def _within_bound(choice: Choice, numbers: Sequence[int], fair: float) -> list[int]:
+    calls, tier = choice.calls, choice.tier
+    if tier.is_even:
+        most = _most(tier, 0, fair)
+        return [number for number in numbers if calls[number] < most]
+    return [number for number in numbers if calls[number] < _most(tier, number, fair)]
 
 
 def _fair(choice: Choice) -> float:
@@ -174,10 +181,10 @@ def _fair(choice: Choice) -> float:
     return (total + 1) / sum([tier.weights[number] for number in usable])
 
 
-def _room(choice: Choice, number: int, fair: float) -> float:
-    """How many calls more it may have, for its weight; none or less: it is over the bound."""
-    fair *= choice.tier.weights[number]
-    return max(LEAST, ceil(BOUND * fair + CHANCE * sqrt(fair))) - choice.calls[number]
+def _most(tier: Tier, number: int, fair: float) -> int:
+    """The calls that this way may have, for its weight, before it is over the bound."""
+    fair *= tier.weights[number]
+    return max(LEAST, ceil(BOUND * fair + CHANCE * sqrt(fair)))
 
 
 def least_loaded(choice: Choice) -> Iterator[int]:

@@ -63,7 +63,7 @@ def bound(fair: float) -> int:
     return max(LEAST, ceil(BOUND * fair + CHANCE * sqrt(fair)))
 
 
-weights = st.sampled_from([0.5, 1.0, 2.0, 3.0, 10.0])
+weights = st.sampled_from([0.01, 0.5, 1.0, 2.0, 3.0, 10.0, 1000.0])
 loads = st.integers(0, 40).map(float) | st.floats(0, 100)
 
 
@@ -105,7 +105,7 @@ def test_the_first_is_the_nearest_of_those_within_the_bound(made):
     """By distance and strain, the homes before the others: however it was found."""
     whole = sum(made.tier.weights[number] for number in made.usable)
     fair = (sum(made.calls[number] for number in made.usable) + 1) / whole
-    distances = made.tier.distances.of(made.key)
+    distances = made.tier.distances.of(made.key, range(len(made.tier.ways)))
 
     def rank(number: int) -> tuple[bool, float]:
         strain = made.strain[number] if made.strain else 1.0
@@ -173,6 +173,12 @@ def test_double_the_weight_draws_double_the_sessions():
     counts = Counter(firsts(tier([1.0, 2.0, 1.0, 2.0, 4.0])))
     for number, weight in enumerate([1.0, 2.0, 1.0, 2.0, 4.0]):
         assert counts[number] == pytest.approx(KEYS * weight / 10, rel=0.15)
+
+
+@pytest.mark.parametrize("heavy", [10.0, 1000.0, 1e5])
+def test_the_light_ones_share_evenly_what_a_heavy_one_leaves(heavy):
+    found = Counter(firsts(tier([heavy, 1.0, 1.0, 1.0, 1.0]), usable=[1, 2, 3, 4]))
+    assert max(found.values()) < 1.1 * KEYS / 4
 
 
 def test_a_session_leaves_its_server_over_the_bound_and_comes_back_under_it():

@@ -66,7 +66,8 @@ def test_a_tier_keeps_weights_distances_and_sums_beside_its_ways():
     (found,) = pool("chat", known, [CHAT], MissingRoutes().lacks, SETTINGS).tiers
 
     assert (found.weights, found.sums) == ((1.0, 4.0), (1.0, 5.0))
-    assert found.distances.of(7) == Distances([seed(ON_A.id), seed(ON_B.id)], [1.0, 4.0]).of(7)
+    alike = Distances([seed(ON_A.id), seed(ON_B.id)], [1.0, 4.0])
+    assert found.distances.of(7, range(2)) == alike.of(7, range(2))
     assert not found.is_even
 
 
