@@ -137,7 +137,7 @@ class Fleet:
         return self._overview(tier).sights
 
     def are_all_open(self, tier: Tier) -> bool:
-        """Whether each of its servers surely takes a call: so it mostly is."""
+        """Whether each of its servers surely takes a call. Mostly each does, and this costs little."""
         return self._overview(tier).are_all_open()
 
     def _overview(self, tier: Tier) -> Overview:
@@ -159,11 +159,14 @@ class Fleet:
     def reports(self) -> Mapping[UUID, Report]:
         """What there is to say of the servers, for the admin. From any thread."""
         lines = [(servers, len(line)) for servers, line in list(self._waiting.items())]
-        newest, found = self._lookout.current(), {}
+        newest = self._lookout.current()
+        found: dict[UUID, Report] = {}
         for id, sight in list(self._sights.items()):
             waiting = sum(calls for servers, calls in lines if id in servers)
-            found[id] = sight.report(waiting, newest.of(id))
-        return {id: report for id, report in found.items() if report != NOTHING_TO_SAY}
+            report = sight.report(waiting, newest.of(id))
+            if report != NOTHING_TO_SAY:
+                found[id] = report
+        return found
 
     def usage(self) -> Usage:
         """Where calls were sent of late, for the plan of all processes. From any thread."""

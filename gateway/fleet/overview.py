@@ -17,29 +17,29 @@ class Overview:
         """Of each server's ways."""
         self._changes = changes
         self._calls: list[float] = []
-        self._counted_at = -MOST_CHANGES - 1
-        self._open_at = -1
-        """When all were found to be open."""
+        self._are_all_open = False
+        self._loads_known, self._turns_known = -MOST_CHANGES - 1, -1
+        """How many changes there had been when these were told."""
 
     def calls(self) -> Sequence[float]:
-        """The load of each. It is good until a call begins or ends."""
-        changed = self._changes.since(self._counted_at)
+        """The load of each. The list is the same each time, brought up to date: read it before
+        anybody else has a turn."""
+        changed = self._changes.loaded_since(self._loads_known)
         if changed is None:
             self._calls = [sight.calls for sight in self.sights]
         else:
             for sight in changed:
                 for number in self.numbers.get(sight, ()):
                     self._calls[number] = sight.calls
-        self._counted_at = self._changes.number
+        self._loads_known = self._changes.loads
         return self._calls
 
     def are_all_open(self) -> bool:
         """Whether each surely takes a call."""
-        if self._open_at != self._changes.turned:
-            if any(sight.is_shut for sight in self.sights):
-                return False
-            self._open_at = self._changes.turned
-        return True
+        if self._turns_known != self._changes.turns:
+            self._turns_known = self._changes.turns
+            self._are_all_open = not any(sight.is_shut for sight in self.sights)
+        return self._are_all_open
 
 
 def _numbers(sights: Sequence[Sight]) -> dict[Sight, list[int]]:

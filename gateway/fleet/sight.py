@@ -27,23 +27,25 @@ def kept_after(seconds: float) -> float:
 
 
 class Changes:
-    """Of all servers. `number` grows whenever the load of one has changed, `turned` whenever one has
-    shut or opened."""
+    """Of all servers: how often the load of one has changed, and how often one has shut or
+    opened."""
 
     def __init__(self) -> None:
-        self.number = self.turned = 0
-        self._last: deque[Sight] = deque(maxlen=MOST_CHANGES)
+        self.loads = self.turns = 0
+        self._loaded: deque[Sight] = deque(maxlen=MOST_CHANGES)
 
-    def loaded(self, sight: Sight) -> None:
-        """The load of this one has changed."""
-        self.number += 1
-        self._last.append(sight)
+    def note_load(self, sight: Sight) -> None:
+        self.loads += 1
+        self._loaded.append(sight)
 
-    def since(self, number: int) -> Iterable[Sight] | None:
-        """Those whose load changed after it had been `number`, some maybe more than once; None if
-        there were too many to know."""
-        missed = self.number - number
-        return islice(reversed(self._last), missed) if missed <= MOST_CHANGES else None
+    def note_turn(self) -> None:
+        self.turns += 1
+
+    def loaded_since(self, loads: int) -> Iterable[Sight] | None:
+        """Those whose load has changed since there were so many changes, some maybe more than once;
+        None if too many have to be known."""
+        missed = self.loads - loads
+        return islice(reversed(self._loaded), missed) if missed <= MOST_CHANGES else None
 
 
 class Sight:
@@ -57,8 +59,8 @@ class Sight:
         "in_flight", "is_gone", "is_new", "is_shut", "observation", "others", "recent", "share",
     )  # fmt: skip
 
-    def __init__(self, entry: ProviderEntry, changes: Changes | None = None) -> None:
-        self.entry, self._changes = entry, changes or Changes()
+    def __init__(self, entry: ProviderEntry, changes: Changes) -> None:
+        self.entry, self._changes = entry, changes
         self.breaker = Breaker()
         self.observation = Observation()
         self.in_flight = 0
@@ -135,7 +137,7 @@ class Sight:
         calls, was_shut = self.in_flight + self.others, self.is_shut
         if calls != self.calls:
             self.calls = calls
-            self._changes.loaded(self)
+            self._changes.note_load(self)
         self.is_shut = (
             self.breaker.state is not Breaking.CLOSED
             or self.is_gone
@@ -145,7 +147,7 @@ class Sight:
             or self._paused_until > 0.0
         )
         if self.is_shut is not was_shut:
-            self._changes.turned += 1
+            self._changes.note_turn()
 
     # What is asked.
 

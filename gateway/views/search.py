@@ -94,14 +94,14 @@ class Search:
         return place
 
     def _usable(self, tier: Tier) -> Sequence[int]:
-        has_tried = self._tried or self._missing or self._unknown
+        has_tried = bool(self._tried or self._missing or self._unknown)
         if not has_tried and self._fleet.are_all_open(tier):
             return range(len(tier.ways))
         now = self._fleet.now()
         return [
             number
             for number, sight in enumerate(self._fleet.sights(tier))
-            if (not sight.is_shut or sight.admits(now))
+            if (not sight.is_shut or sight.admits(now))  # mostly spares the call
             and (not has_tried or self._is_untried(tier.ways[number]))
         ]
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.fleet import Fleet
+from gateway.fleet.sight import Changes, Sight
 from gateway.routing import Target, Tier, Way
 from providers.catalog import Catalog
 from providers.homes import NO_HOMES, Homes
@@ -54,3 +55,8 @@ def tier(name: str, *entries: ProviderEntry) -> Tier:
 
 def server(name: str = "a", **fields: Any) -> ProviderEntry:
     return provider(name, "m", **fields)
+
+
+def sight_of(entry: ProviderEntry | None = None) -> Sight:
+    """One server as a process sees it, by itself."""
+    return Sight(entry or server(), Changes())

@@ -6,13 +6,12 @@ from math import e
 
 import pytest
 
-from gateway.fleet import Sight
 from gateway.fleet.sessions import MOST_SERVERS, MOST_SESSIONS, Sessions
 from gateway.fleet.sight import RECENT_SECONDS
-from tests.gateway.fleet.servers import server
+from tests.gateway.fleet.servers import server, sight_of
 
 NOW = 1000.0
-A, B = Sight(server("a")), Sight(server("b"))
+A, B = sight_of(server("a")), sight_of(server("b"))
 
 
 def test_its_calls_at_each_server_count_less_with_time():
@@ -41,7 +40,7 @@ def test_the_last_of_those_in_a_slot_is_known():
 
 
 def test_only_the_last_servers_of_a_session_are_kept():
-    sessions, sights = Sessions(), [Sight(server(f"s{n}")) for n in range(MOST_SERVERS + 1)]
+    sessions, sights = Sessions(), [sight_of(server(f"s{n}")) for n in range(MOST_SERVERS + 1)]
     for sight in (*sights[:-1], sights[0], sights[-1]):
         sessions.note(7, sight, NOW)
 

@@ -13,6 +13,7 @@ from gateway.fleet import Place, Sight
 from gateway.fleet.breaker import MOST_IN_A_ROW, Breaker, Breaking
 from gateway.refusals import Refused, Reworded
 from gateway.routing import Target, Way
+from tests.gateway.fleet.servers import sight_of
 from tests.gateway.pure.snapshots import provider
 
 NOW = 1000.0
@@ -76,7 +77,7 @@ def test_a_pause_is_as_long_as_the_server_asks_or_not_made_at_all(after, least):
 
 
 def test_one_that_drains_does_not_say_when_a_call_may_come_again():
-    failing, draining = Sight(PATIENT), Sight(provider("b", "m", draining=True))
+    failing, draining = sight_of(PATIENT), sight_of(provider("b", "m", draining=True))
     failing.breaker.misconfigure(NOW, failing.breaker.enter(NOW), "it refuses its key")
 
     for sights, seconds in (([failing, draining], 30), ([draining], 1)):
@@ -88,7 +89,7 @@ def test_one_that_drains_does_not_say_when_a_call_may_come_again():
 
 def visited(*models: str) -> tuple[Visit, Sight]:
     """A server one failure before its breaker opens: whatever is told of it can be seen."""
-    sight = Sight(provider("a", *(models or ("m",))))
+    sight = sight_of(provider("a", *(models or ("m",))))
     for _ in range(MOST_IN_A_ROW - 1):
         sight.breaker.fail(NOW, sight.breaker.enter(NOW), "before")
     return visit_to(sight), sight
