@@ -116,10 +116,12 @@ class Server(daphne.server.Server):
         signals = (signal.SIGTERM, signal.SIGINT) if self.signal_handlers else ()
         for number in signals:  # before anybody can know that it listens
             self.loop.add_signal_handler(number, self._signalled)
-        self.start()
-        reactor.run(installSignalHandlers=False)
-        for number in signals:
-            self.loop.remove_signal_handler(number)
+        try:
+            self.start()
+            reactor.run(installSignalHandlers=False)
+        finally:
+            for number in signals:
+                self.loop.remove_signal_handler(number)
 
     def start(self) -> None:
         """Listen, on a reactor that runs or will; to be called in its thread."""

@@ -166,3 +166,23 @@ def test_a_signal_is_heard_as_soon_as_it_listens():
     command = [sys.executable, "-W", "error", "-c", SIGNALLED]
     done = subprocess.run(command, capture_output=True, timeout=10, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"ended\n", b"")
+
+
+TAKEN = """
+import signal, socket
+from twisted.internet.error import CannotListenError
+from aurora_site.server import Server
+
+with socket.create_server(("127.0.0.1", 0)) as taken:
+    try:
+        Server(None, port=taken.getsockname()[1]).run()
+    except CannotListenError:
+        print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, flush=True)
+"""
+
+
+def test_one_that_cannot_listen_leaves_signals_as_they_were():
+    """Else nothing could end a process that still waits for its database."""
+    command = [sys.executable, "-W", "error", "-c", TAKEN]
+    done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"True\n", b"")
