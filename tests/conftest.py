@@ -19,8 +19,9 @@ settings.load_profile("suite")
 
 @pytest.fixture(scope="module", autouse=True)
 def short_collections() -> None:
-    """What the tests before have left stays: a full collection of it, and of the thousands of tests
-    themselves, would stop the servers of this process for a second."""
+    """What is there when a module begins, such as thousands of tests and what those before have
+    left, is not looked at by the garbage collector again: a full collection would stop the servers
+    of this process for a second. So nobody is warned of what of it becomes garbage."""
     gc.collect()
     gc.freeze()
 

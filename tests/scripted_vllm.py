@@ -249,10 +249,11 @@ class ScriptedVllm(Scripting):
             came = self._changed.wait_for(lambda: len(self.received) >= count, seconds)
             assert came, f"{len(self.received)} of {count} calls came within {seconds} s"
 
-    def wait_until_left(self, seconds: float = 10.0) -> float:
+    def wait_until_left(self, seconds: float = 2.0) -> float:
         """Seconds from now until the client of a running call closed, 0 when it had already.
 
-        Each call of this waits for one departure. AssertionError when none comes.
+        Each call of this waits for one departure, and not so long that a server which stalls would
+        be given up. AssertionError when none comes.
         """
         now = time.monotonic()
         with self._changed:

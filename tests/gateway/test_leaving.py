@@ -14,6 +14,8 @@ from tests.scripting import LAST_CHUNK, chunk_bytes, stream_head
 from tests.scripting import answer as vllm_answer
 
 LEFT_WITHIN_SECONDS = 0.1
+IDLE_WITHIN_SECONDS = 2.0
+"""Long before anything would be given up."""
 PASSED = "/p/alpha/v1/chat/completions"
 BY_MODEL = "/p/vllm/v1/chat/completions"
 
@@ -45,7 +47,7 @@ def check_left(gateway: MountedGateway, vllm: ScriptedVllm, status: int) -> None
     record = gateway.record()
     assert (record["status"], record["reason"]) == (status, "the client left")
     assert record["provider"] == "alpha"
-    gateway.wait_until_idle()
+    gateway.wait_until_idle(IDLE_WITHIN_SECONDS)
     assert len(vllm.left_at) == 1
 
 
@@ -144,7 +146,7 @@ def test_the_client_leaves_within_an_upload_that_is_passed_on(gateway, vllm, lea
     record = gateway.record()
     assert (record["status"], record["provider"]) == (0, "alpha")
     assert record["reason"] == reason
-    gateway.wait_until_idle()
+    gateway.wait_until_idle(IDLE_WITHIN_SECONDS)
     assert vllm.received == []
 
 
