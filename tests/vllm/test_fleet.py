@@ -31,6 +31,9 @@ NOTICED_SECONDS = 1.0
 MOST_TRIALS = 2
 """Calls by which the circuit breaker tries whether the server is back."""
 BACK_SECONDS = 10.0
+PAUSE_SECONDS = 0.5
+"""Between calls that look whether it is back. Without it the other server would have both cores, and
+the one that has just started could not even say that it is well."""
 CALL_SECONDS = 120
 STORY = "Tell me a long story."
 HITS = re.compile(r"^vllm:prefix_cache_hits_total(?:{[^}]*})? (\S+)$", re.MULTILINE)
@@ -201,6 +204,7 @@ async def test_a_server_is_killed_under_load(
         ready = time.monotonic()
         while not await has_calls_again(client, "one"):
             assert time.monotonic() - ready < BACK_SECONDS
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def has_calls_again(client: httpx.AsyncClient, provider: str) -> bool:
