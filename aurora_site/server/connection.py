@@ -20,6 +20,7 @@ from twisted.web.http import (
 )
 from zope.interface import implementer
 
+from aurora_site import tcp
 from aurora_site.server.answers import refusal
 from aurora_site.server.exchange import Exchange, Waiters
 from aurora_site.server.head import BadHead, parse_head
@@ -48,11 +49,11 @@ class Connection(HTTPChannel):
 
     def connectionMade(self) -> None:
         self._networkProducer = self.transport
-        self.transport.setTcpNoDelay(True)
+        self.server = self.factory.server
+        self._set_tcp_options()
         self.transport.registerProducer(self, True)
         peer, host = self.transport.getPeer(), self.transport.getHost()
         self.client, self.address = (peer.host, peer.port), (host.host, host.port)
-        self.server = self.factory.server
         self.loop = self.server.loop
         self.blocked = False
         self._drained = Waiters(self.loop)
@@ -62,6 +63,13 @@ class Connection(HTTPChannel):
         self._paused_fd: int | None = None
         self._await_deadline(self.server.head_seconds, self._head_is_late)
         self.server.connections_open.add(self)
+
+    def _set_tcp_options(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        handle = self.transport.getHandle()
+        tcp.keep_alive(handle)
+        if self.server.client_stall_seconds <= tcp.LOST_SECONDS:  # a longer setting stands
+            tcp.expect_acknowledgement(handle)
 
     def dataReceived(self, data: bytes) -> None:
         self._take(data)

@@ -35,6 +35,8 @@ from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
+from aurora_site.tcp import keep_alive
+
 KEEP_ALIVE_SECONDS = 3.0
 """vLLM's server closes idle connections after 5 s; ours must be given up before."""
 READ_BUFFER_BYTES = 64 * 2**10
@@ -119,11 +121,18 @@ class _Attempt:
 _attempt: ContextVar[_Attempt] = ContextVar("attempt")
 
 
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    connection = socket.socket(family, kind, protocol)
+    keep_alive(connection)
+    return connection
+
+
 class _Connector(aiohttp.TCPConnector):
     """Tells each call which connection it was given."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(socket_factory=_kept_alive, **options)
         self._factory = cast(Any, partial(_Protocol, loop=self._loop))
 
     async def connect(

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.mounted import provider
 from tests.realtime_mounted import MODEL, end_of
 from tests.scripted_realtime import until_closed
+from tests.tcp_options import KEEP_ALIVE, keep_alive_of, to_server
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +211,12 @@ async def test_a_session_outlives_a_change_of_its_provider(gateway, vllm):
         gateway.publish(provider(vllm.url, "omega", models=(MODEL,)))
         await client.send("hello")
         assert await client.recv() == "hello"
+
+
+async def test_a_side_whose_link_goes_down_is_noticed(gateway, vllm):
+    async with gateway.connect():
+        await vllm.began()
+        [of_client] = gateway.server.websockets
+
+        assert keep_alive_of(of_client.transport.getHandle()) == KEEP_ALIVE
+        assert keep_alive_of(to_server(gateway._door)) == KEEP_ALIVE
