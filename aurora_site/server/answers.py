@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
@@ -12,6 +14,12 @@ LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SERVER = b"aurora"
 JSON = (b"content-type", b"application/json")
+
+
+@lru_cache(maxsize=2)
+def date(now: int) -> bytes:
+    """The value of Date (RFC 9110, 6.6.1) at `now`, in whole seconds of Unix time."""
+    return formatdate(now, usegmt=True).encode()
 
 
 def answer_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -33,7 +41,12 @@ def error_body(message: str, kind: str, code: str) -> bytes:
 
 
 def refusal(
-    status: int, message: str, request_id: str, extra: Iterable[tuple[bytes, bytes]] = ()
+    status: int,
+    message: str,
+    request_id: str,
+    extra: Iterable[tuple[bytes, bytes]] = (),
+    *,
+    now: int,
 ) -> bytes:
     """A whole answer to a request that never became one, after which the connection is closed."""
     kind, code = ("invalid_request_error", "bad_request")
@@ -47,6 +60,7 @@ def refusal(
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode()),
         (b"server", SERVER),
+        (b"date", date(now)),
         (b"connection", b"close"),
         *extra,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -240,7 +241,7 @@ class Connection(HTTPChannel):
         request_id = request_id or str(uuid.uuid4())
         fields = self._fields(request_id=request_id, status=status, reason=message)
         logger.info("Refused a request: %s", message, extra=fields)
-        self.push(refusal(status, message, request_id))
+        self.push(refusal(status, message, request_id, now=int(time.time())))
         self._linger()
 
     def _break_off(self, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from aurora_site.server.answers import (
     LAST_CHUNK,
     SERVER,
     answer_head,
+    date,
     error_body,
 )
 from aurora_site.server.head import Head, Headers
@@ -246,7 +248,7 @@ class Exchange:
 
     def _own_headers(self) -> tuple[list[tuple[bytes, bytes]], int | None]:
         """The application's headers without those that are the server's, and its Content-Length."""
-        kept, declared, named = [], None, False
+        kept, declared, named, dated = [], None, False, False
         for header in self._headers:
             name = header[0].lower()
             if name == b"connection":
@@ -258,9 +260,13 @@ class Exchange:
                 declared = int(header[1])
             elif name == b"server":
                 named = True
+            elif name == b"date":
+                dated = True
             kept.append((header[0], header[1]))
         if not named:
             kept.append((b"server", SERVER))
+        if not dated:
+            kept.append((b"date", date(int(time.time()))))
         return kept, declared
 
     def _has_no_body(self) -> bool:

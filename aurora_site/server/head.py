@@ -10,8 +10,8 @@ MAX_HEADERS = 200
 _REQUEST_LINE = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+) ([^ ]+) HTTP/1\.([01])")
 _TOKEN_BYTES = b"-!#$%&'*+.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _NOT_IN_A_PATH = re.compile(rb"[^\x21-\x7e]|#")
-# Control characters but tab (RFC 9110 section 5.5); \x85, as Daphne refuses it too.
-_FORBIDDEN_BYTES = bytes(c for c in range(0x20) if c not in b"\t\r\n") + b"\x7f\x85"
+# Control characters but tab; what is beyond ASCII is legal in a value (RFC 9110 section 5.5).
+_FORBIDDEN_BYTES = bytes(c for c in range(0x20) if c not in b"\t\r\n") + b"\x7f"
 _MAX_LENGTH_DIGITS = 18
 _DECIDING = frozenset(
     (b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade")
@@ -45,13 +45,16 @@ class Head(NamedTuple):
 
 def parse_head(block: bytes) -> Head:
     """Parse what came before the empty line. Headers with `_` in their name are dropped
-    (CVE-2015-0219). Raises BadHead."""
+    (CVE-2015-0219). Host must be there once, in HTTP/1.0 at most once (RFC 9112, 3.2).
+    Raises BadHead."""
     lines = block.split(b"\r\n")
     _check_bytes(block, lines)
     method, target, minor = _request_line(lines[0])
     raw_path, _, query_string = _origin_form(target).partition(b"?")
-    headers, deciding = _headers(lines)
+    headers, deciding, hosts = _headers(lines)
     newest = minor == b"1"
+    if hosts > 1 or (newest and not hosts):
+        raise BadHead("The Host header must be given, once")
     return Head(
         method=method.decode(),
         raw_path=raw_path,
@@ -96,9 +99,11 @@ def _origin_form(target: bytes) -> bytes:
     return path if path.startswith(b"/") else b"/" + path
 
 
-def _headers(lines: list[bytes]) -> tuple[Headers, dict[bytes, list[bytes]]]:
+def _headers(lines: list[bytes]) -> tuple[Headers, dict[bytes, list[bytes]], int]:
+    """All headers, those that decide about the body and the connection, and how many are Host."""
     headers: Headers = []
     deciding: dict[bytes, list[bytes]] = {}
+    hosts = 0
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
         name = name.lower()
@@ -110,7 +115,9 @@ def _headers(lines: list[bytes]) -> tuple[Headers, dict[bytes, list[bytes]]]:
         headers.append((name, value))
         if name in _DECIDING:
             deciding.setdefault(name, []).append(value)
-    return headers, deciding
+        elif name == b"host":
+            hosts += 1
+    return headers, deciding, hosts
 
 
 def _refuse_header(line: bytes) -> NoReturn:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from aurora_site.server.answers import JSON, SERVER, answer_head, error_body
+from aurora_site.server.answers import JSON, SERVER, answer_head, date, error_body
 from aurora_site.server.exchange import Waiters, identified
 from aurora_site.server.head import Head
 
@@ -23,6 +24,7 @@ MESSAGE_OVERHEAD_BYTES = 128
 NO_CODE = 1005
 """In a disconnect, and in a close that the application sends: a Close frame without a code."""
 GOING_AWAY, INTERNAL_ERROR = 1001, 1011
+_OF_THE_SERVER = frozenset((b"content-length", b"server", b"date", b"connection"))
 
 logger = logging.getLogger("aurora.server")
 
@@ -177,9 +179,10 @@ class Session:
             own = (
                 (b"content-length", b"%d" % len(self._refusal_body)),
                 (b"server", SERVER),
+                (b"date", date(int(time.time()))),
                 (b"connection", b"close"),
             )
-            kept = [pair for pair in headers if pair[0].lower() != b"content-length"]
+            kept = [pair for pair in headers if pair[0].lower() not in _OF_THE_SERVER]
             self._socket.answer(answer_head(status, (*kept, *own)) + self._refusal_body)
 
     # How the application's call ends.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ class WebSocket(WebSocketServerProtocol):
         request_id = self.session.request_id
         fields = {"request_id": request_id, "status": code, "reason": message}
         logger.info("Refused a WebSocket: %s", message, extra={"fields": fields})
-        self.sendData(refusal(code, message, request_id, extra))
+        self.sendData(refusal(code, message, request_id, extra, now=int(time.time())))
 
     # Reading.
 

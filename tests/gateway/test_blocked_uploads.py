@@ -24,7 +24,7 @@ def test_its_leaving_is_noticed_behind_the_body_that_nobody_takes(gateway):
         gateway.publish(provider(upstream.url))
         client = gateway.connect(timeout_seconds=0.3)
         client.send(
-            f"POST /p/alpha/tokenize HTTP/1.1\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
+            f"POST /p/alpha/tokenize HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
             f"Content-Length: {64 * MIB}\r\n\r\n".encode()
         )
         with contextlib.suppress(TimeoutError):

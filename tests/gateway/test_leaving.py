@@ -136,7 +136,7 @@ def test_the_client_leaves_within_an_upload_that_is_passed_on(gateway, vllm, lea
     """vLLM has its part of the body already; it must see the end of the connection too."""
     client = gateway.connect()
     client.send(
-        f"POST /p/alpha/tokenize HTTP/1.1\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
+        f"POST /p/alpha/tokenize HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
         "Content-Length: 1000\r\n\r\n".encode()
         + b"x" * 500
     )

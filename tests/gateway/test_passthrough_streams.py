@@ -30,6 +30,7 @@ def begin(gateway: MountedGateway, *fields: str) -> RawClient:
     client = gateway.connect()
     lines = [
         "POST /p/alpha/v1/audio/transcriptions HTTP/1.1",
+        "Host: aurora.test",
         f"Authorization: Bearer {MASTER_KEY}",
         *fields,
     ]
@@ -154,7 +155,7 @@ def test_an_upstream_that_takes_nothing_holds_the_client_back(gateway, upstream)
     sockets' own buffers, some 10 MiB on loopback, are full."""
     client = gateway.connect(timeout_seconds=0.3)
     client.send(
-        f"POST /p/alpha/tokenize HTTP/1.1\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
+        f"POST /p/alpha/tokenize HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {MASTER_KEY}\r\n"
         f"Content-Length: {64 * MIB}\r\n\r\n".encode()
         + b"x"
     )

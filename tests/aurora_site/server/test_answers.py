@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -23,8 +25,9 @@ def test_pipelined_requests_are_answered_in_order(serve):
         await answer(send, body=scope["raw_path"] + body)
 
     raw = b"".join(
-        b"POST /%d HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" % n
-        + b"POST /%d HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n" % (n + 1)
+        b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" % n
+        + b"POST /%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n"
+        % (n + 1)
         for n in range(0, 600, 2)
     )
     with Client(serve(app)) as client:
@@ -55,9 +58,9 @@ def test_http_1_0_is_answered_and_closed(serve):
 @pytest.mark.parametrize(
     ("raw", "to_head", "status"),
     [
-        (b"HEAD / HTTP/1.1\r\n\r\n", True, 200),
-        (b"GET / HTTP/1.1\r\n\r\n", False, 204),
-        (b"GET / HTTP/1.1\r\n\r\n", False, 304),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", True, 200),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", False, 204),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", False, 304),
     ],
 )
 def test_answers_without_a_body_have_none(serve, raw, to_head, status):
@@ -97,8 +100,24 @@ def test_a_client_or_application_that_asks_to_close_is_heeded(serve):
         await answer(send, headers=headers)
 
     url = serve(app)
-    for raw in (b"GET /close HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n"):
+    for raw in (
+        b"GET /close HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n",
+    ):
         with Client(url) as client:
             got = client.send(raw).answer()
             assert (got.body, got.headers["connection"]) == (b"ok", "close")
             assert client.closed()
+
+
+def test_every_answer_says_when_it_was_made(serve):
+    async def app(scope, receive, send):
+        own = [(b"date", b"Mon, 01 Jan 2024 00:00:00 GMT")] if scope["path"] == "/own" else []
+        await answer(send, headers=own)
+
+    before = int(time.time())
+    with Client(serve(app)) as client:
+        made = parsedate_to_datetime(client.send(GET).answer().headers["date"])
+        kept = client.send(GET.replace(b"/ ", b"/own ")).answer()
+    assert before <= made.timestamp() <= time.time()
+    assert kept.headers["date"] == "Mon, 01 Jan 2024 00:00:00 GMT"

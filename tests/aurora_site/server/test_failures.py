@@ -66,7 +66,7 @@ def test_a_failure_after_the_start_is_seen_as_a_cut(serve, version, headers, way
 
     began = time.monotonic()
     with Client(serve(app)) as client:
-        client.send(b"GET / HTTP/" + version + b"\r\n\r\n")
+        client.send(b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n")
         with pytest.raises((EOFError, ConnectionResetError)):
             client.answer()
     assert time.monotonic() - began < 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 import pytest
@@ -23,13 +24,16 @@ MALFORMED = {
     "no request line": b"NONSENSE\r\n\r\n",
     "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
     "an unknown version": b"GET / HTTP/2.0\r\n\r\n",
-    "two spaces": b"GET  / HTTP/1.1\r\n\r\n",
-    "a fragment in the path": b"GET /a#b HTTP/1.1\r\n\r\n",
-    "a fragment in the query": b"GET /a?b#c HTTP/1.1\r\n\r\n",
-    "a target in UTF-8": "GET /ü HTTP/1.1\r\n\r\n".encode(),
-    "a target without slash": b"GET v1/models HTTP/1.1\r\n\r\n",
-    "a host as target": b"CONNECT a.example:443 HTTP/1.1\r\n\r\n",
-    "two empty lines": b"\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    "two spaces": b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a fragment in the path": b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a fragment in the query": b"GET /a?b#c HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a target in UTF-8": "GET /ü HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
+    "a target without slash": b"GET v1/models HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a host as target": b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "two empty lines": b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no Host": b"GET / HTTP/1.1\r\n\r\n",
+    "Host twice": HEAD + b"Host: a\r\n\r\n",
+    "Host twice in HTTP/1.0": b"GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n",
     "no colon": HEAD + b"Nonsense\r\n\r\n",
     "an empty name": HEAD + b": 1\r\n\r\n",
     "a space in a name": HEAD + b"X One: 1\r\n\r\n",
@@ -69,6 +73,7 @@ def test_malformed_input_is_a_400_in_the_one_shape(serve, raw, caplog):
         assert refused.error["code"] == "bad_request"
         assert refused.headers["connection"] == "close"
         assert refused.headers["server"] == "aurora"
+        assert parsedate_to_datetime(refused.headers["date"])
         assert client.closed()
     [line] = [each for each in caplog.records if "Refused" in each.message]
     assert line.fields["reason"] == refused.error["message"]
@@ -136,7 +141,7 @@ def test_a_malformed_chunk_within_an_answer_cuts_it(serve):
 HUGE_HEADS = {
     "one header": HEAD + b"X-One: " + b"a" * 70_000 + b"\r\n\r\n",
     "one header without end": HEAD + b"X-One: " + b"a" * 200_000,
-    "the target": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    "the target": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
     "201 headers": HEAD + b"X-One: 1\r\n" * 200 + b"\r\n",
 }
 
@@ -152,6 +157,6 @@ def test_a_head_that_is_too_large_is_a_431(serve, raw, caplog):
 
 
 def test_200_headers_of_60_kib_in_all_are_taken(serve):
-    raw = b"GET / HTTP/1.1\r\n" + b"X-One: %b\r\n" % (b"a" * 290) * 200 + b"\r\n"
+    raw = HEAD + b"X-One: %b\r\n" % (b"a" * 290) * 199 + b"\r\n"
     with Client(serve(echo)) as client:
         assert client.send(raw).answer().status == 200

@@ -70,6 +70,24 @@ def test_the_scope_holds_what_was_sent(serve):
         }
 
 
+def test_bytes_beyond_ascii_in_a_header_are_taken_as_they_are(serve):
+    seen = Told()
+
+    async def app(scope, receive, send):
+        seen(scope)
+        await answer(send)
+
+    with Client(serve(app)) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Name: Bj\xc3\x85rn \x85\xff\r\n\r\n")
+        assert client.answer().status == 200
+    assert seen.get()["headers"][1] == (b"x-name", b"Bj\xc3\x85rn \x85\xff")
+
+
+def test_a_request_of_http_1_0_needs_no_host(serve):
+    with Client(serve(say_the_target)) as client:
+        assert client.send(b"GET /old HTTP/1.0\r\n\r\n").answer().body == b"/old"
+
+
 def test_a_target_with_scheme_and_host_is_taken_by_its_path(serve):
     with Client(serve(say_the_target)) as client:
         client.send(b"GET http://a.example/v1/models?x=1 HTTP/1.1\r\nHost: a.example\r\n\r\n")

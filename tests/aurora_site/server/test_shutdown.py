@@ -31,7 +31,7 @@ def test_stopping_lets_running_calls_finish_and_closes_idle_connections(serve, s
     url = serve(app, drain_seconds=5)
     with Client(url) as busy, Client(url) as idle, Client(url) as silent:
         assert idle.send(GET).answer().status == 200
-        busy.send(b"GET /slow HTTP/1.1\r\n\r\n")
+        busy.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         started.get()
         server_thread.servers[url].stop()
         assert idle.seconds_until_closed() < 0.2  # while the other is still busy
@@ -59,7 +59,7 @@ def test_a_connection_whose_answer_was_on_its_way_is_closed_after_it(serve, serv
     url = serve(app, drain_seconds=5)
     with Client(url) as client, Client(url) as slow:
         slow.send(GET)
-        client.send(b"GET /stream HTTP/1.1\r\n\r\n")
+        client.send(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
         streaming.get()
         server_thread.servers[url].stop()
         may_end.set()
