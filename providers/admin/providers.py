@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import display
 
-from providers import discovery, edits, health_rows
+from providers import discovery, edits, health_rows, model_search
 from providers.admin import health, live
 from providers.admin.forms import ProviderForm, least_of
 from providers.admin.history import ObjectHistory
@@ -108,7 +108,8 @@ class ProviderAdmin(ObjectHistory):
     list_select_related = RELATED
     list_per_page = 50
     list_fullwidth = True
-    search_fields = ("name", "base_url", "model_ids")
+    search_fields = ("name", "base_url")
+    search_help_text = "Name, base URL, model or alias"
     readonly_fields = ("connection",)
     actions = ("enable", "disable", "drain", "take_calls")
     list_before_template = "admin/providers/live/list.html"
@@ -121,6 +122,15 @@ class ProviderAdmin(ObjectHistory):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[live.LiveChangeList]:
         return live.LiveChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Provider], search_term: str
+    ) -> tuple[QuerySet[Provider], bool]:
+        """By name and address, and by the models that the servers have."""
+        found, repeats = super().get_search_results(request, queryset, search_term)
+        if search_term.strip():
+            found |= queryset.filter(pk__in=model_search.matching(search_term))
+        return found, repeats
 
     @display(description="Health", ordering="probed__state")
     def health(self, provider: Provider) -> SafeString:

@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -20,12 +21,18 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from providers import discovery, edits, health_rows
+from providers import discovery, edits, health_rows, model_search
 from providers.api import serializers
 from providers.api.errors import Conflict
 from providers.api.permissions import MasterKeyOrStaff
 from providers.api.recording import change
 from providers.models import ApiKey, Provider
+
+MODEL = OpenApiParameter(
+    "model",
+    description="Only the servers that have this model, disabled ones among them. A model's id,"
+    " `<provider>/<id>`, `vllm/<id>` or an alias.",
+)
 
 
 class Uncached(APIView):
@@ -59,6 +66,18 @@ class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Pro
     def live(self) -> health_rows.Live:
         """What they report, read once for an answer."""
         return health_rows.live()
+
+    @extend_schema(parameters=[MODEL])
+    def list(self, request: Request) -> Response:
+        """All servers, or those that have one model."""
+        return super().list(request)
+
+    def get_queryset(self) -> QuerySet[Provider]:
+        rows = super().get_queryset()
+        model = self.request.query_params.get("model")
+        if model is None or self.action != "list":
+            return rows
+        return rows.filter(pk__in=model_search.serving(model))
 
     def create(self, request: Request) -> Response:
         """Add a server. It is asked for its models at once."""
