@@ -14,7 +14,7 @@ from enum import StrEnum
 from providers.observed import Report, State
 
 TRUSTED_SECONDS = 25
-"""A probe older than this says nothing of now: nobody looks. Two looks at a silent server, ten
+"""A probe older than this says nothing of now. Two looks at a silent server, ten
 seconds apart, are no further apart."""
 
 
@@ -97,7 +97,7 @@ def _probed(probe: Probe | None, now: datetime) -> Condition:
         return Condition(Standing(probe.state.value), probe.reason, probe.since)
     return Condition(
         Standing.UNKNOWN,
-        f"Nobody looks at the moment. When last probed, at {probe.checked:%Y-%m-%d %H:%M:%S} UTC:"
+        f"No recent probe. The last one, at {probe.checked:%Y-%m-%d %H:%M:%S} UTC, found it"
         f" {probe.state.value}.",
     )
 

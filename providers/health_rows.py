@@ -32,7 +32,8 @@ def without_models(providers: QuerySet[Provider]) -> QuerySet[Provider]:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One provider at one moment. `in_flight` counts Aurora's calls, of all processes; `running`
-    and `waiting` are the server's own, whoever sent them, and None while nobody looks."""
+    and `waiting` are the server's own, whoever sent them, and None where they are not known: no
+    recent probe, or one that was not told."""
 
     condition: Condition
     in_flight: int = 0
@@ -77,7 +78,7 @@ def seen_by(provider: Provider, live: Live) -> Seen:
         misconfigured=_misconfigured(getattr(provider, "discovery", None)),
     )
     condition = judge(facts, live.now)
-    if row is None or probe is None or not probe.is_of_now(live.now):
+    if row is None or probe is None or not (row.load_known and probe.is_of_now(live.now)):
         return Seen(condition, facts.in_flight)
     return Seen(condition, facts.in_flight, row.running, row.waiting)
 

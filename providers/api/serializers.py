@@ -65,7 +65,7 @@ class HealthSerializer(serializers.Serializer[Any]):
     running = serializers.IntegerField(
         allow_null=True,
         read_only=True,
-        help_text="Calls it works on, by its own metrics. null: nobody looks at the moment.",
+        help_text="Calls it works on, by its own metrics. null: not known.",
     )
     waiting = serializers.IntegerField(
         allow_null=True, read_only=True, help_text="Calls it has queued. null: as for running."

@@ -25,6 +25,9 @@ class Health(models.Model):
     checked = models.DateTimeField(help_text="When it was last probed.")
     running = models.PositiveIntegerField(default=0, help_text="Calls it works on, by its metrics.")
     waiting = models.PositiveIntegerField(default=0, help_text="Calls it has queued.")
+    load_known = models.BooleanField(
+        default=False, db_default=False, help_text="Whether its metrics told these two numbers."
+    )
     recovered = models.PositiveIntegerField(
         default=0, help_text="How often it was found well after it was not."
     )

@@ -23,17 +23,23 @@ class Load:
 
     running: int = 0
     waiting: int = 0
+    is_known: bool = True
+    """False: the server has not told its load. Calls are routed as if it had none."""
 
 
-NO_LOAD = Load()
+NO_LOAD = Load(is_known=False)
 
 
 def load(text: bytes) -> Load:
-    """The sums over all engines and models. What is missing or no number counts as none."""
-    sums = {b"running": 0.0, b"waiting": 0.0}
-    for name, value in _GAUGE.findall(text):
+    """The sums over all engines and models; NO_LOAD where neither gauge is there. A gauge that is
+    missing or no number counts as none."""
+    sums, gauges = {b"running": 0.0, b"waiting": 0.0}, _GAUGE.findall(text)
+    if not gauges:
+        return NO_LOAD
+    for name, value in gauges:
         sums[name] += _number(value)
-    return Load(*(int(min(sums[name], MOST_CALLS)) for name in (b"running", b"waiting")))
+    running, waiting = (int(min(number, MOST_CALLS)) for number in sums.values())
+    return Load(running, waiting)
 
 
 def _number(value: bytes) -> float:

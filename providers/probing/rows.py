@@ -54,7 +54,7 @@ def write(found: Mapping[UUID, Found]) -> None:
         return
 
 
-_COUNTS = ("running", "waiting", "recovered")
+_COUNTS = ("running", "waiting", "load_known", "recovered")
 
 
 def _row(provider: UUID, found: Found) -> Health:
@@ -67,6 +67,7 @@ def _row(provider: UUID, found: Found) -> Health:
         checked=Now() - timedelta(seconds=found.age_seconds),
         running=track.load.running,
         waiting=track.load.waiting,
+        load_known=track.load.is_known,
         recovered=track.recovered,
     )
 
@@ -83,7 +84,7 @@ def _found(row: Health, age: timedelta) -> Found:
     if seconds > TRUSTED_SECONDS:
         return Found(Track(recovered=row.recovered), row.since, seconds, row.checked)
     state = _STATES.get(row.state, State.UNKNOWN)
-    load = Load(row.running, row.waiting)
+    load = Load(row.running, row.waiting, row.load_known)
     track = Track(state, row.reason, load, row.recovered)
     return Found(track, row.since, seconds, row.checked)
 

@@ -47,7 +47,8 @@ def probed(
 ) -> Health:
     """What the last probe found of `provider`."""
     checked = timezone.now() - timedelta(seconds=seconds_ago)
-    values = {"checked": checked, "since": checked - timedelta(minutes=12), **fields}
+    values = {"checked": checked, "since": checked - timedelta(minutes=12), "load_known": True}
+    values |= fields
     return Health.objects.create(provider=provider, state=state, reason=reason, **values)
 
 

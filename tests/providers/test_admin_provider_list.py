@@ -79,12 +79,23 @@ def test_a_server_that_was_not_probed_says_so(admin_client: Client) -> None:
 
     assert "unknown" in row(admin_client, "vllm")
     assert "Not probed yet." in row(admin_client, "vllm")
+    assert "load not known" in row(admin_client, "vllm")
+
+
+@pytest.mark.parametrize("state", ["unhealthy", "misconfigured", "healthy"])
+def test_a_server_that_never_told_its_load_is_not_said_to_run_nothing(
+    admin_client: Client, state: str
+) -> None:
+    probed(provider(), state, load_known=False)
+
+    assert "load not known" in row(admin_client, "vllm")
+    assert "0 running" not in row(admin_client, "vllm")
 
 
 def test_where_nobody_looks_the_list_says_so(admin_client: Client) -> None:
     probed(provider(), seconds_ago=60, running=5)
 
-    assert "Nobody looks at the moment" in row(admin_client, "vllm")
+    assert "No recent probe" in row(admin_client, "vllm")
     assert "running" not in row(admin_client, "vllm")
 
 

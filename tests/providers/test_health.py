@@ -132,7 +132,7 @@ def test_an_old_probe_says_that_nobody_looks(state: State) -> None:
     assert condition.standing is Standing.UNKNOWN
     assert condition.since is None
     assert condition.reason == (
-        f"Nobody looks at the moment. When last probed, at {NOW - timedelta(seconds=TRUSTED_SECONDS + 1):%Y-%m-%d %H:%M:%S} UTC: {state.value}."
+        f"No recent probe. The last one, at {NOW - timedelta(seconds=TRUSTED_SECONDS + 1):%Y-%m-%d %H:%M:%S} UTC, found it {state.value}."
     )
 
 

@@ -39,7 +39,7 @@ def test_an_old_probe_tells_neither() -> None:
     shown = now_of(row)
 
     assert shown.condition.standing is Standing.UNKNOWN
-    assert "Nobody looks" in shown.condition.reason
+    assert "No recent probe" in shown.condition.reason
     assert (shown.running, shown.waiting) == (None, None)
 
 

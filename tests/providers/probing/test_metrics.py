@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.probing.metrics import MOST_CALLS, Load, load
+from providers.probing.metrics import MOST_CALLS, NO_LOAD, Load, load
 from tests.recorded import load as recorded
 
 
@@ -44,6 +44,12 @@ def test_engines_and_models_are_summed_and_reasons_are_not():
 )
 def test_a_line_is_read_as_the_format_has_it(line, running):
     assert load(b"a 1\n" + line + b"\nb 2\n").running == running
+
+
+def test_a_server_without_these_gauges_does_not_tell_its_load():
+    assert load(b"") == NO_LOAD
+    assert load(b"process_open_fds 5\n") == NO_LOAD
+    assert load(b"vllm:num_requests_running 0.0\n") == Load(0, 0) != NO_LOAD
 
 
 @given(st.binary())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from providers.observed import State
-from providers.probing.metrics import Load
+from providers.probing.metrics import NO_LOAD, Load
 from providers.probing.outcomes import UNKNOWN, Look, Silence, Track, after
 
 WELL = Look(200, 0.01)
@@ -56,7 +56,7 @@ def test_a_server_that_was_gone_is_not_better_for_being_late():
 def test_the_load_is_that_of_the_last_look():
     loaded = Look(200, load=Load(3, 1))
     assert follow(loaded).load == Load(3, 1)
-    assert follow(loaded, GONE).load == Load(0, 0)
+    assert follow(loaded, GONE).load == NO_LOAD
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from providers import catalog, discovery
 from providers.models import Provider
 from providers.probing import probe
-from providers.probing.metrics import Load
+from providers.probing.metrics import NO_LOAD, Load
 from providers.probing.outcomes import Look, Silence
 from tests.scripted_vllm import ScriptedVllm
 
@@ -51,10 +51,10 @@ def test_a_server_that_says_it_is_unwell_is_not_asked_for_its_load(vllm: Scripte
 
 def test_a_server_may_keep_its_load_to_itself(vllm: ScriptedVllm):
     vllm.metrics.will_answer(404)
-    assert look(vllm.url).load == Load(0, 0)
+    assert look(vllm.url).load == NO_LOAD
 
     vllm.metrics.will_reset_before_answer()
-    assert look(vllm.url).load == Load(0, 0)
+    assert look(vllm.url).load == NO_LOAD
 
 
 def test_nobody_there(vllm: ScriptedVllm):
