@@ -19,6 +19,7 @@ from gateway.application import Gateway  # noqa: E402
 from gateway.bounded import Bounded  # noqa: E402
 from gateway.client import Limits  # noqa: E402
 from gateway.consumers import Realtime  # noqa: E402
+from gateway.cors import Cors  # noqa: E402
 from gateway.routing import Settings  # noqa: E402
 from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
@@ -68,7 +69,7 @@ bounded_django = Bounded(django_application, Limits(most, limits.upload_stall_se
 # Channels routes to ASGI applications by Django's patterns, whose types speak of views alone.
 routes = [
     re_path(r"^(?:$|admin(?:/|$)|api(?:/|$)|static/)", bounded_django),  # type: ignore[arg-type]
-    re_path(r"", gateway),  # type: ignore[arg-type]
+    re_path(r"", Cors(gateway, options["AURORA_CORS_ORIGINS"], limits)),  # type: ignore[arg-type]
 ]
 realtime = Realtime.as_asgi(
     catalog=catalog, door=door, note_key_use=key_use.note, fleet=gateway.fleet

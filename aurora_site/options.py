@@ -69,6 +69,19 @@ def public_url(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def origins(value: str) -> tuple[str, ...]:
+    """Origins as browsers send them (RFC 6454, 6.2), or `*` alone."""
+    if value.strip() == "*":
+        return ("*",)
+    return tuple(_origin(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _origin(value: str) -> str:
+    if value == "*":
+        raise ValueError("`*` stands for every origin: give it alone")
+    return public_url(value).lower()
+
+
 def database_url(value: str) -> str:
     """Never repeats the URL: it may hold a password."""
     if not value:
@@ -102,6 +115,7 @@ OPTIONS = (
     Option("AURORA_ADMIN_PASSWORD", secret, "", "Password of the superuser `admin`, who is made at start if missing."),
     Option("AURORA_SECRET_KEYS", secrets, "", "The keyring: secrets of 32 or more characters, comma-separated, newest first. Made in the data folder without it; required with DATABASE_URL."),
     Option("AURORA_PUBLIC_URL", public_url, "", "Where browsers find the admin, such as https://aurora.example.com: fixes the host, and with https makes cookies secure."),
+    Option("AURORA_CORS_ORIGINS", origins, "", "Web pages that may call `/v1` and `/p` from a browser: their origins, such as https://chat.example.com, comma-separated, or `*` for all. Never the admin."),
     Option("AURORA_MAX_BODY_BYTES", whole(1, 2**40), str(32 * 2**20), "Largest request body in bytes; over it a call is answered 413."),
     Option("AURORA_UPLOAD_STALL_SECONDS", whole(1, 3600), "30", "Longest silence within an upload before the call is answered 408."),
     Option("AURORA_CLIENT_STALL_SECONDS", whole(1, 3600), "60", "Longest time a client may leave an answer unread before its connection is closed."),

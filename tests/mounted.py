@@ -17,6 +17,7 @@ import msgspec
 from aurora_site.logs import JsonFormatter
 from gateway.application import Gateway
 from gateway.client import Limits
+from gateway.cors import Cors
 from gateway.fleet import Fleet
 from gateway.headers import request_id
 from gateway.relay import relay
@@ -117,9 +118,16 @@ class MountedGateway:
     after any test: every call has its one line, no line holds a secret, nothing runs on."""
 
     def __init__(
-        self, thread: ServerThread, limits: Limits, *, store: Store | None = None, **options: Any
+        self,
+        thread: ServerThread,
+        limits: Limits,
+        *,
+        store: Store | None = None,
+        origins: tuple[str, ...] = (),
+        **options: Any,
     ) -> None:
-        """Without `store` nothing is kept, and no database is needed. `options` are Gateway's."""
+        """Without `store` nothing is kept, and no database is needed. Pages of `origins` may call
+        it. `options` are Gateway's."""
         self.is_alone = True  # False: another one's lines are among those of this one
         self.catalog = Catalog()
         self.used_keys: list[UUID] = []
@@ -136,7 +144,7 @@ class MountedGateway:
         self._clients: list[RawClient] = []
         logging.getLogger("aurora").addHandler(self._lines)
         self.url = thread.start(
-            self._counted,
+            Cors(self._counted, origins, limits),
             drain_seconds=0.05,
             request_id=request_id,
             on_stopping=self._gateway.stop_runs,

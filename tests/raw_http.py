@@ -112,7 +112,8 @@ def read_answer(file: BinaryIO, to_head: bool = False) -> Answer:
         head = read_head(file)
     parts: list[bytes] = []
     try:
-        for part in () if to_head else _body_parts(file, head):
+        bodyless = to_head or head.start[1] in ("204", "304")
+        for part in () if bodyless else _body_parts(file, head):
             parts.append(part)  # at once: it is wanted when the rest never comes
     except CutShortError:
         raise CutShortError(_answer(head, parts)) from None

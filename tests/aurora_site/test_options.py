@@ -51,6 +51,15 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
         ["aurora.example.com", "ftp://h", "https://", "https://h/path", "https://[h", "//h"],
         "",
     ),
+    "AURORA_CORS_ORIGINS": (
+        (),
+        [
+            ("*", ("*",)),
+            ("https://A.example/, http://localhost:3000", ("https://a.example", "http://localhost:3000")),
+        ],
+        ["a.example", "*, https://a.example", "https://a.example/page"],
+        "",
+    ),
     "AURORA_MAX_BODY_BYTES": (
         33_554_432,
         [("1", 1), (str(2**40), 2**40)],
