@@ -12,7 +12,7 @@ from gateway import dialects, endpoints
 from gateway.client import Client, Limits, Receive, Request, Send
 from gateway.dialects import Dialect
 from gateway.endpoints import Endpoint
-from gateway.errors import ClientGone, GatewayError
+from gateway.errors import ClientGone, GatewayError, Stopping
 from gateway.fleet import Fleet
 from gateway.missing_routes import MissingRoutes
 from gateway.records import Record
@@ -24,6 +24,7 @@ from gateway.views import VIEWS, Exchange
 from providers.catalog import Catalog
 from providers.observed import Lookout
 
+STOPPING = "Aurora is being stopped, and could not wait for the end of this call."
 log = logging.getLogger("aurora.gateway")
 
 
@@ -49,10 +50,16 @@ class Gateway:
         self._pools = Pools(pools, self._missing)
         self.fleet = Fleet(catalog, lookout or Lookout(), repeated_share=repeated_share)
         self._runs = Runs(store, background_responses)
+        self._is_stopping = False
 
     def start(self) -> None:
         """Begin what runs beside the calls, on the running loop. Once more does nothing."""
         self._store.start()
+
+    async def begin_to_stop(self) -> None:
+        """Say at /ready that this process is stopping, and stop the runs; calls go on."""
+        self._is_stopping = True
+        await self.stop_runs()
 
     async def stop_runs(self) -> None:
         """Fail what is generated in the background, with a reason; nothing more is begun."""
@@ -99,6 +106,7 @@ class Gateway:
             raise
         except asyncio.CancelledError:
             record.reason = "cancelled: Aurora is stopping"
+            await client.break_off(Stopping(STOPPING), exchange.dialect)
             raise
         except Exception:  # the caller must get an answer in the one shape, the log the traceback
             log.exception("call %s failed within Aurora", client.request.id)
@@ -124,4 +132,5 @@ class Gateway:
             fleet=self.fleet,
             store=self._store,
             runs=self._runs,
+            is_stopping=self._is_stopping,
         )

@@ -76,7 +76,7 @@ class Limits:
 
 class Client:
     """One request's connection. `status`, `sent_bytes` and `is_answered` say how far its answer has
-    come."""
+    come. `broken` words the event that ends the stream which goes out; it is None while none does."""
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class Client:
         self.status = 0
         self.sent_bytes = 0
         self.is_answered = False
+        self.broken: Callable[[GatewayError], bytes] | None = None
         self._receive, self._send, self._limits = receive, send, limits
         self._received_bytes = 0
         self._waited_seconds = 0.0
@@ -181,6 +182,14 @@ class Client:
         pairs += dialects.headers(dialect, self.request.id)
         body = dialects.body(error, dialect, self.request.id)
         await self.answer_json(error.status, body, [*pairs, *error.kept])
+
+    async def break_off(self, error: GatewayError, dialect: Dialect) -> None:
+        """Tell the client of `error`, by a status or by the event that ends its stream. Any other
+        answer that has begun is left for the server to cut."""
+        if not self.status:
+            await self.refuse(error, dialect)
+        elif self.broken is not None and not self.is_answered:
+            await self.write(self.broken(error), more=False)
 
 
 class Watched:

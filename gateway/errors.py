@@ -182,6 +182,16 @@ class NotReady(GatewayError):
         return {"retry-after": "1"}
 
 
+class Stopping(GatewayError):
+    """This process is being stopped, and the call was not finished in the time that calls have."""
+
+    status, type, code = 503, "server_error", "stopping"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
 class StateUnavailable(GatewayError):
     """The database that keeps responses and conversations does not answer."""
 

@@ -147,7 +147,7 @@ class MountedGateway:
             Cors(self._counted, origins, limits),
             drain_seconds=0.05,
             request_id=request_id,
-            on_stopping=self._gateway.stop_runs,
+            on_stopping=self._gateway.begin_to_stop,
         )
         self.port = urlsplit(self.url).port or 0
         self._server = thread.servers[self.url]
@@ -264,6 +264,20 @@ class MountedGateway:
     def stop_runs(self) -> None:
         """What a server that stops has done to what runs in the background."""
         self.on_loop(self._gateway.stop_runs())
+
+    def stop(self) -> None:
+        """What SIGTERM does; its calls have 50 ms to end."""
+        self._server.stop()
+
+    def wait_until_arriving(self, seconds: float = 10.0) -> None:
+        """Until a part of the head of a request is there."""
+        eventually(
+            lambda: any(each._arrived for each in list(self._server.connections_open)), seconds
+        )
+
+    def wait_until_stopping(self, seconds: float = 10.0) -> None:
+        """Until it is known that the process is to stop."""
+        eventually(lambda: self._gateway._is_stopping, seconds)
 
     def cancel_calls(self) -> None:
         """What a server does to the calls that outlast its patience when it stops."""

@@ -283,7 +283,8 @@ class Connection(HTTPChannel):
         self.transport.loseConnection()
 
     def close_if_idle(self) -> None:
-        if self._exchange is None and self._take == self._take_head:
+        """Not where a request's head is on its way: it is still answered."""
+        if self._exchange is None and self._take == self._take_head and not self._arrived:
             self.close()
 
     def abort(self) -> None:

@@ -63,9 +63,10 @@ class Server(daphne.server.Server):
     complete after `head_seconds` and a connection idle for `keep_alive_seconds` are ended. How long
     a body or an answer may take is the application's affair. A WebSocket is pinged after `ping_seconds`
     of silence, and ended after as many more. `request_id`, if given, names each
-    request by its headers, and the application finds that name in X-Request-Id. On SIGTERM, SIGINT or `stop()`
-    applications have `drain_seconds` to finish; a second signal ends at once. `on_stopping` is begun
-    with that, `on_drained` once no call is left.
+    request by its headers, and the application finds that name in X-Request-Id. On SIGTERM, SIGINT,
+    SIGHUP or `stop()` applications have `drain_seconds` to finish and are cancelled then; a second
+    signal cancels them at once, a third cuts all connections. `on_stopping` is begun with the drain,
+    `on_drained` once no call is left.
     """
 
     def __init__(
@@ -107,13 +108,14 @@ class Server(daphne.server.Server):
         self.websockets: set[WebSocket] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
+        self._hurried = asyncio.Event()
         self.stopped = threading.Event()
         self._runs_reactor = False
 
     def run(self) -> None:
         """Serve until stopped. Raises twisted.internet.error.CannotListenError."""
         self._runs_reactor = True
-        signals = (signal.SIGTERM, signal.SIGINT) if self.signal_handlers else ()
+        signals = _heard_signals() if self.signal_handlers else ()
         for number in signals:  # before anybody can know that it listens
             self.loop.add_signal_handler(number, self._signalled)
         try:
@@ -157,11 +159,14 @@ class Server(daphne.server.Server):
             connection.expire(now)
 
     def _signalled(self) -> None:
-        if self.stopping:
-            logger.warning("Told to stop again: ending at once")
-            self._end()
-        else:
+        if not self.stopping:
             self._begin_to_stop()
+        elif not self._hurried.is_set():
+            logger.warning("Told to stop again: cancelling the calls that run")
+            self._hurried.set()
+        else:
+            logger.warning("Told to stop a third time: ending at once")
+            self._end()
 
     def _begin_to_stop(self) -> None:
         if not self.stopping:
@@ -177,16 +182,31 @@ class Server(daphne.server.Server):
             logger.info("Stopping: %d calls have %s s to end", len(running), self.drain_seconds)
         else:
             logger.info("Stopping")
-        await self._within(self.drain_seconds, running | self._begun(self.on_stopping))
+        stopping = self._begun(self.on_stopping)
+        await self._drained(stopping)
         late = self._running()
         for task in late:
             task.cancel()
         if late:
             logger.warning("Cancelled %d calls that did not finish", len(late))
-        await self._within(CANCELLED_SECONDS, late)
+        await self._within(CANCELLED_SECONDS, late | stopping)
         await self._close_connections()
         await self._within(CANCELLED_SECONDS, self._begun(self.on_drained))
         self._end()
+
+    async def _drained(self, stopping: set[asyncio.Future[Any]]) -> None:
+        """Return once no call runs and `stopping` is done, or the calls' time is over."""
+        idle = self.loop.create_task(self._until_idle(stopping))
+        hurried = self.loop.create_task(self._hurried.wait())
+        ends = {idle, hurried}
+        await asyncio.wait(ends, timeout=self.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
+
+    async def _until_idle(self, stopping: set[asyncio.Future[Any]]) -> None:
+        """A request whose head was on its way when the drain began becomes a call too."""
+        while busy := self._running() | {each for each in stopping if not each.done()}:
+            await asyncio.wait(busy)
 
     def _running(self) -> set[asyncio.Future[Any]]:
         return {task for task in self.tasks if not task.done()}
@@ -221,6 +241,13 @@ class Server(daphne.server.Server):
         self.hangups.close()
         if self._runs_reactor:
             reactor.stop()
+
+
+def _heard_signals() -> tuple[signal.Signals, ...]:
+    """Those that begin the drain. SIGHUP is left ignored for a process that `nohup` started."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return signal.SIGTERM, signal.SIGINT
+    return signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 from gateway import dialects, headers, renaming, sse
 from gateway.client import Client
@@ -105,6 +106,7 @@ async def _told(
     delivery: Delivery,
 ) -> None:
     """The stream to its end, of which `held` is the beginning."""
+    client.broken = partial(_last_words, events, delivery.watcher)
     try:
         async with pinging(client, events.ping):
             await _hand_on_events(held, pieces, events, client, delivery.watcher)
@@ -139,10 +141,14 @@ async def _broke_off(
         raise Interrupted(
             error, can_go_on=sentence.can_go_on, is_stopping=sentence.is_aborted
         ) from error
-    last = events.broken(error)
-    delivery.watcher.feed(last)
-    await client.write(last, more=False)
+    await client.write(_last_words(events, delivery.watcher, error), more=False)
     raise error
+
+
+def _last_words(events: EventStream, watcher: Watcher, error: GatewayError) -> bytes:
+    last = events.broken(error)
+    watcher.feed(last)
+    return last
 
 
 async def _read_on(pieces: AsyncIterator[bytes]) -> None:

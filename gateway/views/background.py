@@ -124,12 +124,17 @@ async def tell(exchange: Exchange, owner: UUID, id: str, after: int) -> None:
     Raises StateUnavailable, once the client has been told of it by an event.
     """
     client = exchange.client
+
+    def broken(error: GatewayError) -> bytes:
+        return dialects.event(error, Dialect.RESPONSES, after + 1)
+
+    client.broken = broken
     await client.start(200, [EVENT_STREAM, *STREAM_HEADERS])
     try:
         async for events in told_after(exchange.store, exchange.runs, owner, id, after):
             after = events[-1][0] if events else after
             await client.write(b"".join(event for _, event in events) or KEEP_ALIVE, more=True)
     except GatewayError as error:
-        await client.write(dialects.event(error, Dialect.RESPONSES, after + 1), more=False)
+        await client.write(broken(error), more=False)
         raise
     await client.write(b"", more=False)

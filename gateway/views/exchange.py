@@ -43,6 +43,8 @@ class Exchange:
     fleet: Fleet
     store: Store
     runs: Runs
+    is_stopping: bool = False
+    """Whether this process was told to stop before the call began."""
 
     def name(self, name: str) -> str:
         """What stands in the path for `{name}` of its row."""

@@ -209,7 +209,7 @@ class Endings:
         self.vllm.wait_until_received()
         self.gateway.cancel_calls()
         assert client.read_answer().status == 503
-        return 0, "cancelled: Aurora is stopping"  # it is the server that answered
+        return 503, "cancelled: Aurora is stopping"
 
 
 @pytest.mark.parametrize("limits", [Limits(body_bytes=2**20, upload_stall_seconds=0.2)])

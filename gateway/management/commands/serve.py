@@ -99,7 +99,7 @@ def _serve(snapshot: Snapshot) -> None:
         most_connections=options["AURORA_CLIENT_CONNECTIONS"],
         request_id=request_id,
         on_listening=_announce,
-        on_stopping=asgi.gateway.stop_runs,
+        on_stopping=asgi.gateway.begin_to_stop,
         on_drained=partial(asgi.store.stop, STATE_SECONDS),
     )
     server.loop.call_soon(asgi.gateway.start)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -103,6 +102,17 @@ print("ended", flush=True)
 """
 
 
+STUBBORN = PROGRAM.replace(
+    'print("called", flush=True)',
+    """print("called", flush=True)
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        print("cancelled", flush=True)""",
+)
+UNDER_NOHUP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + PROGRAM
+
+
 SIGNALLED = """
 import os, signal
 from aurora_site.server import Server
@@ -124,8 +134,8 @@ def line_of(process: subprocess.Popen[bytes]) -> bytes:
 def program():
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(seconds: str) -> tuple[subprocess.Popen[bytes], str]:
-        command = [sys.executable, "-W", "error", "-c", PROGRAM, seconds]
+    def start(seconds: str, source: str = PROGRAM) -> tuple[subprocess.Popen[bytes], str]:
+        command = [sys.executable, "-W", "error", "-c", source, seconds]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         running.append(process)
         return process, f"http://127.0.0.1:{int(line_of(process))}"
@@ -136,7 +146,7 @@ def program():
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_process_after_the_running_call(program, number):
     process, url = program("0.4")
     with Client(url) as client, Client(url) as idle:
@@ -145,21 +155,69 @@ def test_a_signal_ends_the_process_after_the_running_call(program, number):
         process.send_signal(number)
         assert idle.closed()
         assert client.answer().body == b"done"
-        assert process.communicate(timeout=5) == (b"ended\n", b"")
+        assert process.communicate(timeout=30) == (b"ended\n", b"")
         assert process.returncode == 0
 
 
-def test_a_second_signal_ends_it_at_once(program):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_second_signal_cuts_the_drain_short(program, number):
     process, url = program("60")
-    with Client(url) as client:
+    with Client(url) as client, Client(url) as idle:
         client.send(GET)
         line_of(process)
         process.terminate()
-        time.sleep(0.2)
+        assert idle.closed()
+        process.send_signal(number)
+        assert client.answer().error["code"] == "stopping"
+        assert process.wait(30) == 0
+
+
+def test_a_third_signal_ends_also_what_does_not_let_itself_be_cancelled(program):
+    process, url = program("60", STUBBORN)
+    with Client(url) as client, Client(url) as idle:
+        client.send(GET)
+        line_of(process)
         process.terminate()
-        began = time.monotonic()
-        assert process.wait(5) == 0
-        assert time.monotonic() - began < 2
+        assert idle.closed()
+        process.terminate()
+        assert line_of(process) == b"cancelled\n"
+        process.terminate()
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (0, b"ended\n")
+    assert errors.endswith(b"Told to stop a third time: ending at once\n")
+
+
+def test_a_process_under_nohup_outlives_its_terminal(program):
+    process, url = program("0", UNDER_NOHUP)
+    process.send_signal(signal.SIGHUP)
+    with Client(url) as client:
+        assert client.send(GET).answer().body == b"done"
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def test_a_request_whose_head_was_on_its_way_is_answered(serve, server_thread):
+    started, may_end = Told(), threading.Event()
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/slow":
+            started(None)
+            while not may_end.is_set():  # noqa: ASYNC110 - set from the test's thread
+                await asyncio.sleep(0.01)
+        await answer(send)
+
+    url = serve(app, drain_seconds=60)
+    with Client(url) as busy, Client(url) as late, Client(url) as idle:
+        busy.send(b"GET /slow HTTP/1.1\r\n\r\n")
+        started.get()
+        late.send(GET[:-2])
+        assert idle.send(GET).answer().status == 200  # by now the other's half is there as well
+        server_thread.servers[url].stop()
+        assert idle.closed()
+        told = late.send(GET[-2:]).answer()
+        assert (told.status, told.headers["connection"]) == (200, "close")
+        may_end.set()
+        assert busy.answer().status == 200
 
 
 def test_a_signal_is_heard_as_soon_as_it_listens():

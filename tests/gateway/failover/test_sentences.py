@@ -344,3 +344,18 @@ def test_where_nobody_may_go_on_the_stream_ends_with_the_error(finishing: Fleet,
     assert Seen(body[: body.index(b'data: {"error"')]).text == "".join(WORDS[:2])
     assert body.count(b'data: {"error"') == 1
     assert finishing.gateway.record()["reason"].startswith("upstream_broke")
+
+
+def test_a_stop_ends_a_sentence_that_waits_for_another_server(finishing: Fleet) -> None:
+    tells(finishing.one, "one", until=5, how="it is cut")
+    finishing.two.will_stall()
+    client = finishing.gateway.connect()
+    body = {"model": NAME, "messages": [{"role": "user", "content": "Go."}], "stream": True}
+    client.send(request("POST", CHAT, msgspec.json.encode(body)))
+    client.read_head()
+    finishing.two.wait_until_received()
+
+    finishing.gateway.stop()
+
+    told = b"".join(iter(client.read_chunk, b""))
+    assert msgspec.json.decode(told.split(b"data: ")[-1])["error"]["code"] == "stopping"

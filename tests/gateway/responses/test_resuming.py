@@ -137,6 +137,19 @@ def test_a_process_that_stops_fails_what_it_generates(stateful, elsewhere, vllm,
     assert (refused.status, error_of(refused)["code"]) == (503, "not_ready")
 
 
+def test_one_that_reads_elsewhere_is_told_that_its_process_stops(stateful, elsewhere, vllm, way):
+    vllm.will_stall(after_chunks=streamed_by(way, "Hi")[:3])
+    id = stateful.post(RESPONSES, create(background=True)).json["id"]
+    client = resumed(elsewhere, id)
+    last = next_event(client, "response.in_progress")
+
+    elsewhere.stop()
+
+    told = events_of(rest_of(client))[-1]
+    assert (told["type"], told["code"]) == ("error", "stopping")
+    assert told["sequence_number"] > last["sequence_number"]
+
+
 class TestInterrupted:
     """A process that is killed says nothing: another one finds its lease over."""
 
