@@ -22,7 +22,6 @@ from unfold.views import ChangeList
 
 from providers import health_rows
 from providers.admin import health
-from providers.health import Standing
 from providers.health_rows import Seen
 from providers.models import Provider
 
@@ -60,38 +59,38 @@ def state(pk: UUID, seen: Seen) -> Part:
     condition = seen.condition
     colour = health.COLOURS[condition.standing]
     context = {"condition": condition, "colour": colour}
-    return Part(f"health-{pk.hex}", _rendered("health", context))
+    return Part(f"health-{pk.hex}", rendered("health", context))
 
 
 def load(pk: UUID, seen: Seen) -> Part:
-    return Part(f"load-{pk.hex}", _rendered("load", {"seen": seen}))
+    return Part(f"load-{pk.hex}", rendered("load", {"seen": seen}))
 
 
-def healthy(seen: Mapping[UUID, Seen]) -> Part:
-    """How many of the enabled ones are healthy."""
-    standings = [one.condition.standing for one in seen.values()]
-    enabled = [standing for standing in standings if standing is not Standing.DISABLED]
-    context = {"healthy": enabled.count(Standing.HEALTHY), "enabled": len(enabled)}
-    return Part("healthy", _rendered("healthy", context))
-
-
-def poll(seen: Mapping[UUID, Seen], shown: Iterable[UUID], *, counts: bool = False) -> Poll:
-    """For a page with the rows `shown`, and the count of the healthy ones if it `counts`."""
-    ids = list(shown)[:MOST_ROWS]
-    return _poll(ids, _parts(seen, ids, counts=counts), counts=counts)
+def poll(seen: Mapping[UUID, Seen]) -> Poll:
+    """For a page with these rows."""
+    ids = list(seen)[:MOST_ROWS]
+    return poll_of(ids, of_rows(seen, ids))
 
 
 def changes(request: HttpRequest) -> HttpResponse:
-    """The parts that are no longer as the page has them; 204 if all are."""
-    ids, counts = _ids(request.GET), "counts" in request.GET
-    rows = Provider.objects.all() if counts else Provider.objects.filter(pk__in=ids)
-    parts = _parts(health_rows.seen(health_rows.without_models(rows)), ids, counts=counts)
+    """What has changed on a page of rows."""
+    ids = asked_ids(request.GET)
+    rows = health_rows.without_models(Provider.objects.filter(pk__in=ids))
+    parts = of_rows(health_rows.seen(rows), ids)
+    return told(request, parts, poll_of(ids, parts))
+
+
+def told(request: HttpRequest, parts: list[Part], following: Poll) -> HttpResponse:
+    """Those of the parts that are no longer as the page has them; 204 if all are."""
     known = request.GET.get("known", "").split(".")
     known += [""] * (len(parts) - len(known))
     changed = [part for part, digest in zip(parts, known, strict=False) if part.digest != digest]
-    if not changed:
-        return HttpResponse(status=204)
-    context = {"live": _poll(ids, parts, counts=counts), "parts": changed}
+    return shown(request, changed, following) if changed else HttpResponse(status=204)
+
+
+def shown(request: HttpRequest, parts: list[Part], following: Poll) -> HttpResponse:
+    """These parts, for their places on the page, which then asks `following`."""
+    context = {"live": following, "parts": parts}
     return render(request, "admin/providers/live/changes.html", context)
 
 
@@ -112,7 +111,7 @@ class LiveChangeList(ChangeList):
         seen = health_rows.seen(self.result_list)
         for row in self.result_list:
             setattr(row, SEEN, seen[row.pk])
-        self.live = poll(seen, seen)
+        self.live = poll(seen)
 
 
 def placed(part: Part) -> SafeString:
@@ -120,9 +119,8 @@ def placed(part: Part) -> SafeString:
     return render_to_string("admin/providers/live/part.html", {"part": part})
 
 
-def _parts(seen: Mapping[UUID, Seen], ids: Iterable[UUID], *, counts: bool) -> list[Part]:
-    parts = [part for pk in ids for part in _of_row(pk, seen.get(pk))]
-    return [*parts, healthy(seen)] if counts else parts
+def of_rows(seen: Mapping[UUID, Seen], ids: Iterable[UUID]) -> list[Part]:
+    return [part for pk in ids for part in _of_row(pk, seen.get(pk))]
 
 
 def _of_row(pk: UUID, seen: Seen | None) -> Iterator[Part]:
@@ -131,20 +129,21 @@ def _of_row(pk: UUID, seen: Seen | None) -> Iterator[Part]:
         yield state(pk, seen)
         yield load(pk, seen)
     else:
-        yield Part(f"health-{pk.hex}", _rendered("gone", {}))
+        yield Part(f"health-{pk.hex}", rendered("gone", {}))
         yield Part(f"load-{pk.hex}", SafeString(""))
 
 
-def _poll(ids: Iterable[UUID], parts: Iterable[Part], *, counts: bool) -> Poll:
+def poll_of(ids: Iterable[UUID], parts: Iterable[Part], **more: str) -> Poll:
+    """For a page with these rows and parts; `more` is put into the address."""
     query = {
         "ids": ".".join(pk.hex for pk in ids),
         "known": ".".join(part.digest for part in parts),
-        **({"counts": "1"} if counts else {}),
+        **more,
     }
     return Poll(f"{reverse('admin:providers_provider_live')}?{urlencode(query)}")
 
 
-def _ids(query: QueryDict) -> list[UUID]:
+def asked_ids(query: QueryDict) -> list[UUID]:
     """Those that are asked for, each once; what is no id is left out."""
     asked = dict.fromkeys(query.get("ids", "").split(".")[:MOST_ROWS])
     found = []
@@ -156,5 +155,5 @@ def _ids(query: QueryDict) -> list[UUID]:
     return found
 
 
-def _rendered(name: str, context: dict[str, Any]) -> SafeString:
+def rendered(name: str, context: dict[str, Any]) -> SafeString:
     return render_to_string(f"admin/providers/live/{name}.html", context)

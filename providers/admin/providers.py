@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import display
 
 from providers import discovery, edits, health_rows, model_search
-from providers.admin import health, live
+from providers.admin import health, live, servers
 from providers.admin.forms import ProviderForm, least_of
 from providers.admin.history import ObjectHistory
 from providers.health_rows import RELATED
@@ -192,7 +192,7 @@ class ProviderAdmin(ObjectHistory):
             # The form has put what was typed on `original`: the page's head tells what is stored.
             stored = Provider.objects.select_related(*RELATED).get(pk=found.pk)
             seen = health_rows.seen([stored])
-            context["live"] = live.poll(seen, seen)
+            context["live"] = live.poll(seen)
             context["status"] = {
                 "provider": stored,
                 "health": live.placed(live.state(stored.pk, seen[stored.pk])),
@@ -347,7 +347,7 @@ class ProviderAdmin(ObjectHistory):
         pages it leads nobody to the login page, which would be pasted into the page that asks."""
         if not (self.admin_site.has_permission(request) and self.has_view_permission(request)):
             return live.stopped(request)
-        return live.changes(request)
+        return servers.changes(request) if servers.SERVERS in request.GET else live.changes(request)
 
     def _to_change(self, request: HttpRequest, object_id: UUID) -> Provider:
         provider = get_object_or_404(Provider, pk=object_id)

@@ -19,7 +19,7 @@ from tests.process.running import Aurora, copy_program
 pytestmark = pytest.mark.browser
 
 MASTER = "aurora-master-key-of-the-browser-0123456789"
-NAME = "gpu-1"
+NAME, OTHER = "gpu-1", "gpu-2"
 LATER = timedelta(hours=1)
 """Rows written for the test are of the future: no process's own doings make them old."""
 
@@ -64,6 +64,27 @@ def test_a_change_appears_without_a_reload(
     expect(page.locator("[id^=load-]")).to_contain_text("3 in flight")
     assert page.evaluate("window.notReloaded") is True
     assert seen.complaints == []
+
+
+def test_the_worst_server_stands_first_on_an_open_overview(page: Page, aurora: str) -> None:
+    call(aurora, "POST", "", {"name": OTHER, "base_url": "http://127.0.0.1:1"})
+    try:
+        open_page(page, "overview")
+        page.evaluate("window.notReloaded = true")
+        call(aurora, "PATCH", f"/{NAME}", {"draining": True})
+        expect(page.locator("[id^=server-]")).to_have_text([OTHER, NAME])
+
+        call(aurora, "PATCH", f"/{NAME}", {"draining": False})
+        call(aurora, "PATCH", f"/{OTHER}", {"draining": True})
+        expect(page.locator("[id^=server-]")).to_have_text([NAME, OTHER])
+
+        call(aurora, "PATCH", f"/{OTHER}", {"enabled": False})
+        expect(page.locator("[id^=server-]")).to_have_text([NAME])
+        assert page.evaluate("window.notReloaded") is True
+        page.get_by_role("link", name="Show all").click()
+        expect(page.locator("[id^=server-]")).to_have_text([NAME, OTHER])
+    finally:
+        call(aurora, "DELETE", f"/{OTHER}")
 
 
 def test_a_page_whose_user_is_logged_out_says_so_and_asks_no_more(page: Page, seen: Seen) -> None:

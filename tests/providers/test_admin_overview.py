@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 
-from providers.models import ApiKey
+from providers.admin import live
+from providers.models import ApiKey, Discovery, Health, Provider
 from tests.providers.admin_pages import client_with, found, probed, process, provider, report, text
 
 pytestmark = pytest.mark.django_db
@@ -38,11 +41,49 @@ def test_the_overview_counts_what_is_there(admin_client: Client) -> None:
     assert "1 of 2" in overview["healthy"]
     assert "Probes fail." in text(answer)
     assert overview["usable_keys"] == 1
-    assert [row.provider.name for row in overview["providers"]] == ["two", "one", "off"]
+    assert names(answer) == ["two"]
+    assert "1 healthy, 1 disabled" in overview["rest"]
     assert "No answer within 10 s." in text(answer)
     assert "There is no provider yet" not in text(answer)
     assert "no usable API key" not in text(answer)
     assert "http://testserver/v1" in text(answer)
+
+
+def test_the_overview_shows_the_troubled_servers_worst_first_and_all_on_demand(
+    admin_client: Client,
+) -> None:
+    states = ("degraded", "healthy", "misconfigured", "unhealthy")
+    for number, state in enumerate(states):
+        probed(provider(f"{number}-{state}"), state)
+    provider("4-unknown")
+    provider("5-disabled", enabled=False)
+    probed(provider("6-draining", draining=True))
+    troubled = ["2-misconfigured", "3-unhealthy", "0-degraded", "4-unknown", "6-draining"]
+
+    shown = admin_client.get("/admin/")
+
+    assert names(shown) == troubled
+    assert "1 healthy, 1 disabled" in text(shown)
+    [link] = re.findall(r'href="([^"]+)">Show all', text(shown))
+    every = admin_client.get(link)
+    assert names(every) == [*troubled, "1-healthy", "5-disabled"]
+    [link] = re.findall(r'href="([^"]+)">Show troubled servers only', text(every))
+    assert names(admin_client.get(link)) == troubled
+
+
+def test_where_nothing_is_wrong_the_overview_says_so(admin_client: Client) -> None:
+    for number in range(27):
+        probed(provider(f"gpu-{number}"))
+
+    shown = admin_client.get("/admin/")
+
+    assert names(shown) == []
+    assert "No server is in trouble: 27 healthy." in " ".join(text(shown).split())
+
+
+def names(shown: Any) -> list[str]:
+    """The servers in the overview's table, in order."""
+    return re.findall(r'<a id="server-[^>]+>([^<]+)</a>', text(shown))
 
 
 def test_only_disabled_providers_are_told_apart_from_none(admin_client: Client) -> None:
@@ -62,12 +103,25 @@ def test_the_overview_makes_as_many_queries_for_many_rows_as_for_one(
     found(provider(), "a")
     ApiKey.objects.issue("Chat UI")
     with_one = queries()
-    for number in range(24):
-        found(made := provider(f"vllm-{number}"), "a", error="No answer within 10 s.")
-        probed(made)
-        process(report(made, in_flight=1))
+    many_troubled(240)
 
     assert queries() == with_one
+    assert len(names(admin_client.get("/admin/"))) == live.MOST_ROWS
+    assert "41 more are in the" in text(admin_client.get("/admin/"))
+
+
+def many_troubled(count: int) -> None:
+    """So many servers, which all fail, and on which calls run nevertheless."""
+    rows = [Provider(name=f"gpu-{number}", base_url="http://gpu/v1") for number in range(count)]
+    Provider.objects.bulk_create(rows)
+    now = timezone.now()
+    Discovery.objects.bulk_create(
+        [Discovery(provider=row, cards=[{"id": "a"}], error="No answer.") for row in rows]
+    )
+    Health.objects.bulk_create(
+        [Health(provider=row, state="unhealthy", since=now, checked=now) for row in rows]
+    )
+    process(*(report(row, in_flight=1) for row in rows))
 
 
 def test_who_may_see_nothing_is_shown_nothing() -> None:
