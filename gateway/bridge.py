@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from gateway.client import Message, Receive, Send
 from gateway.errors import UpstreamBroke
@@ -85,10 +85,10 @@ def closed_by(message: Message) -> Closed:
     return Closed(message.get("code") or ABNORMAL, message.get("reason") or "")
 
 
-async def joined(client: ClientSocket, socket: Socket) -> End:
+async def joined(client: ClientSocket, socket: Socket, until: Awaitable[NoReturn]) -> End:
     """Relay until one side ends; neither is closed here. Raises UpstreamError where the server's
-    side breaks."""
-    ways = [_down(socket, client), _up(client, socket)]
+    side breaks, and what `until` raises, as soon as it does."""
+    ways = [_down(socket, client), _up(client, socket), _raised(until)]
     if client.until_gone is not None:
         ways.append(_gone(client.until_gone))
     tasks = [asyncio.create_task(way) for way in ways]
@@ -120,6 +120,10 @@ async def _up(client: ClientSocket, socket: Socket) -> End:
             # `_down` knows how the server ended, once it has handed on what came before the end.
             await asyncio.sleep(socket.provider.idle_seconds)
             raise
+
+
+async def _raised(until: Awaitable[NoReturn]) -> End:
+    await until
 
 
 async def _gone(until_gone: Callable[[], Awaitable[Message]]) -> End:

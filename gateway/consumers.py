@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from channels.consumer import AsyncConsumer
@@ -23,6 +23,7 @@ from gateway.errors import (
     MissingRoute,
     NotReady,
     TooBusy,
+    Unauthorized,
     UnknownPath,
     UpstreamError,
 )
@@ -36,6 +37,7 @@ from gateway.upstream import Door, NotUpgraded, Outgoing, Socket
 from providers.catalog import Catalog
 from providers.snapshot import ProviderEntry, Snapshot
 
+KEY_CHECK_SECONDS = 0.5
 log = logging.getLogger("aurora.gateway")
 
 
@@ -121,6 +123,9 @@ class Realtime(AsyncConsumer):
                 await self._client.accept(handshake.chosen(socket.subprotocol), told)
                 try:
                     await self._ended(await self._joined(opened), socket)
+                except Unauthorized as error:
+                    record.reason = error.reason
+                    await self._client.close(realtime.after(error))  # before the server's goodbye
                 finally:
                     record.upstream_ends()
 
@@ -136,7 +141,7 @@ class Realtime(AsyncConsumer):
     async def _joined(self, opened: Opened) -> End:
         """A server that breaks off a session is told of as one that breaks off an answer."""
         try:
-            end = await joined(self._client, opened.socket)
+            end = await joined(self._client, opened.socket, self._until_key_ends())
         except UpstreamError as error:
             opened.visit.failed(error)
             raise
@@ -174,10 +179,20 @@ class Realtime(AsyncConsumer):
     def _authenticated(self, snapshot: Snapshot) -> Caller:
         if not snapshot.is_loaded:
             raise NotReady("Aurora has not read its database yet.")
-        caller = authenticate(self._handshake.headers, snapshot)
+        self._caller = caller = authenticate(self._handshake.headers, snapshot)
         self._record.key = caller.key.hint
         self._note_key_use(caller.key.id)
         return caller
+
+    async def _until_key_ends(self) -> NoReturn:
+        """Raises Unauthorized once the key of the session is revoked, or has expired."""
+        checked = None
+        while True:
+            snapshot = self._catalog.current()
+            if snapshot is not checked or self._caller.key.expires is not None:
+                self._caller = authenticate(self._handshake.headers, snapshot)
+                checked = snapshot
+            await asyncio.sleep(KEY_CHECK_SECONDS)
 
     def _by_model(self, snapshot: Snapshot) -> list[list[Destination]]:
         handshake, selector = self._handshake, self._handshake.selector()

@@ -17,6 +17,7 @@ from gateway.errors import (
     GatewayError,
     InvalidRequest,
     MissingRoute,
+    Unauthorized,
     UpstreamError,
     UpstreamRefusedKey,
 )
@@ -30,7 +31,7 @@ connection on which none of their subprotocols was chosen."""
 MOST_SELECTOR_CHARACTERS = 512
 MOST_REASON_BYTES = 123  # RFC 6455, 5.5
 NORMAL, GOING_AWAY, NO_CODE, ABNORMAL = 1000, 1001, 1005, 1006
-TOO_LARGE, INTERNAL_ERROR = 1009, 1011
+POLICY, TOO_LARGE, INTERNAL_ERROR = 1008, 1009, 1011
 ENDS_WELL = frozenset({NORMAL, GOING_AWAY, NO_CODE})
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,256}")
 
@@ -153,7 +154,8 @@ def to_client(closed: Closed) -> Closed:
 
 def after(error: GatewayError) -> Closed:
     """How a session ends that `error` ends."""
-    return Closed(INTERNAL_ERROR, str(error).encode()[:MOST_REASON_BYTES].decode(errors="ignore"))
+    code = POLICY if isinstance(error, Unauthorized) else INTERNAL_ERROR
+    return Closed(code, str(error).encode()[:MOST_REASON_BYTES].decode(errors="ignore"))
 
 
 def _sendable(closed: Closed) -> Closed:
