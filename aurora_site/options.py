@@ -1,15 +1,20 @@
 """Every setting that Aurora reads from the environment: its name, type, default and meaning.
 
-`read` gives them back by name. Nonsense raises `BadOption`, whose text names the variable and says
-what would be right; `settings` prints it and stops.
+`read` gives them back by name, from values that `environment` has cleaned. Nonsense raises
+`BadOption`, whose text names the variable and says what would be right; `settings` prints it and
+stops.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from aurora_site.environment.cleaning import parts
+from aurora_site.environment.showing import shown
 
 
 class BadOption(ValueError):
@@ -18,24 +23,35 @@ class BadOption(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One variable. `parse` turns its text into the value or raises ValueError with the reason."""
+    """One variable. `parse` turns its text into the value or raises ValueError with the reason.
+
+    A secret's value is in no message.
+    """
 
     name: str
     parse: Callable[[str], Any]
     default: str
     help: str
+    is_secret: bool = False
 
 
 def text(value: str) -> str:
-    return value.strip()
+    return password(value).strip()
 
 
 def secret(value: str) -> str:
     return value
 
 
+def password(value: str) -> str:
+    """Blanks at its ends stood inside quotes: they are its own."""
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("it holds a line end or another control character")
+    return value
+
+
 def secrets(value: str) -> tuple[str, ...]:
-    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    found = parts(value)
     if any(len(part) < 32 for part in found):
         raise ValueError("each secret has at least 32 characters; `openssl rand -hex 32` makes one")
     return found
@@ -43,20 +59,28 @@ def secrets(value: str) -> tuple[str, ...]:
 
 def whole(least: int, most: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+        number = value.strip()
+        if not number.isascii() or not number.isdigit() or not least <= int(number) <= most:
             raise ValueError(f"a whole number from {least} to {most} is needed")
-        return int(value)
+        return int(number)
 
     return parse
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
-        if value.lower() not in choices:
+        choice = value.strip().lower()
+        if choice not in choices:
             raise ValueError(f"one of {', '.join(choices)} is needed")
-        return value.lower()
+        return choice
 
     return parse
+
+
+def log_level(value: str) -> str:
+    """`warn` is what many programs call a warning."""
+    level = value.strip().lower()
+    return one_of("debug", "info", "warning", "error")("warning" if level == "warn" else level)
 
 
 def public_url(value: str) -> str:
@@ -73,7 +97,7 @@ def origins(value: str) -> tuple[str, ...]:
     """Origins as browsers send them (RFC 6454, 6.2), or `*` alone."""
     if value.strip() == "*":
         return ("*",)
-    return tuple(_origin(part.strip()) for part in value.split(",") if part.strip())
+    return tuple(map(_origin, parts(value)))
 
 
 def _origin(value: str) -> str:
@@ -98,22 +122,22 @@ def database_url(value: str) -> str:
 def _split(value: str) -> SplitResult:
     """Raises ValueError, without repeating `value`."""
     try:
-        parts = urlsplit(value)
-        _ = parts.port
+        split = urlsplit(value)
+        _ = split.port
     except ValueError:
         raise ValueError("this is not a URL: its host or port cannot be read") from None
-    return parts
+    return split
 
 
 OPTIONS = (
     Option("AURORA_HOST", text, "0.0.0.0", "Address that `serve` listens on."),  # noqa: S104 - a server in a container
     Option("AURORA_PORT", whole(0, 65535), "8080", "Port that `serve` listens on; 0 takes a free one."),
     Option("AURORA_DATA_DIR", text, "data", "Folder for the database and the generated keyring."),
-    Option("DATABASE_URL", database_url, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it."),
+    Option("DATABASE_URL", database_url, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it.", is_secret=True),
     Option("AURORA_CONFIG", text, "", "A YAML file with providers; without it `config.yaml` is read if it is there."),
-    Option("AURORA_MASTER_KEY", secret, "", "A master key to accept. Changing it retires, at the next start, the one it held before."),
-    Option("AURORA_ADMIN_PASSWORD", secret, "", "Password of the superuser `admin`, who is made at start if missing."),
-    Option("AURORA_SECRET_KEYS", secrets, "", "The keyring: secrets of 32 or more characters, comma-separated, newest first. Made in the data folder without it; required with DATABASE_URL."),
+    Option("AURORA_MASTER_KEY", secret, "", "A master key to accept. Changing it retires, at the next start, the one it held before.", is_secret=True),
+    Option("AURORA_ADMIN_PASSWORD", password, "", "Password of the superuser `admin`, who is made at start if missing.", is_secret=True),
+    Option("AURORA_SECRET_KEYS", secrets, "", "The keyring: secrets of 32 or more characters, comma-separated, newest first. Made in the data folder without it; required with DATABASE_URL.", is_secret=True),
     Option("AURORA_PUBLIC_URL", public_url, "", "Where browsers find the admin, such as https://aurora.example.com: fixes the host, and with https makes cookies secure."),
     Option("AURORA_CORS_ORIGINS", origins, "", "Web pages that may call `/v1` and `/p` from a browser: their origins, such as https://chat.example.com, comma-separated, or `*` for all. Never the admin."),
     Option("AURORA_MAX_BODY_BYTES", whole(1, 2**40), str(32 * 2**20), "Largest request body in bytes; over it a call is answered 413."),
@@ -129,7 +153,7 @@ OPTIONS = (
     Option("AURORA_RETRY_PERCENT", whole(0, 100), "20", "How many calls in a hundred may be sent once more after a server failed them, beside a small reserve."),
     Option("AURORA_RESPONSES_RETENTION_DAYS", whole(0, 36_500), "30", "How many days responses and unused conversations are kept; with 0 none are, and those kept before are removed."),
     Option("AURORA_BACKGROUND_RESPONSES", whole(1, 10_000), "100", "Most responses that one process generates in the background at once; one more is answered 429."),
-    Option("AURORA_LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "Least severe log lines that are written."),
+    Option("AURORA_LOG_LEVEL", log_level, "info", "Least severe log lines that are written."),
 )  # fmt: skip
 
 
@@ -139,14 +163,16 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
     Not by `environ.Env.str`: it takes a value that begins with `$` for another variable's name,
     and a master key may begin so.
     """
-    values = {}
-    for option in OPTIONS:
-        given = environment.get(option.name, "") or option.default
-        try:
-            given.encode()
-            values[option.name] = option.parse(given)
-        except UnicodeEncodeError:
-            raise BadOption(f"{option.name}: it is not UTF-8 text") from None
-        except ValueError as error:
-            raise BadOption(f"{option.name}: {error}") from error
-    return values
+    return {option.name: _value(option, environment) for option in OPTIONS}
+
+
+def _value(option: Option, environment: Mapping[str, str]) -> Any:
+    given = environment.get(option.name, "") or option.default
+    try:
+        given.encode()
+        return option.parse(given)
+    except UnicodeEncodeError:
+        raise BadOption(f"{option.name}: it is not UTF-8 text") from None
+    except ValueError as error:
+        ending = "" if option.is_secret else shown(given)
+        raise BadOption(f"{option.name}: {error}{ending}") from error

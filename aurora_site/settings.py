@@ -7,16 +7,16 @@ from urllib.parse import urlsplit
 
 import environ
 
-from aurora_site import keyring, options
+from aurora_site import environment, keyring, options
 from aurora_site.rest import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - read here
 from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it here
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-if (BASE_DIR / ".env").exists():
-    environ.Env.read_env(BASE_DIR / ".env")
 
 try:
-    OPTIONS = options.read(os.environ)
+    ENVIRONMENT = environment.load(os.environ, BASE_DIR)
+    os.environ |= ENVIRONMENT.for_libraries
+    OPTIONS = options.read(ENVIRONMENT.values)
     DATA_DIR = BASE_DIR / OPTIONS["AURORA_DATA_DIR"]
     if not OPTIONS["DATABASE_URL"]:
         # Nobody else's to read: who reads the sessions in the database is logged in.
@@ -27,7 +27,7 @@ try:
     DATABASE = environ.Env.db_url_config(
         OPTIONS["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'aurora.sqlite3'}"
     )
-except (options.BadOption, keyring.BadKeyring) as error:
+except (environment.BadFile, options.BadOption, keyring.BadKeyring) as error:
     sys.exit(f"aurora: {error}")
 except OSError as error:
     sys.exit(f"aurora: AURORA_DATA_DIR: {error}")

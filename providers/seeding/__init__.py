@@ -11,6 +11,7 @@ from pathlib import Path
 from auditlog.context import set_extra_data
 from django.db import connection, transaction
 
+from aurora_site.environment.files import BadFile, read_text
 from providers.seeding import apply, environment, keys, overlay, yaml_file
 from providers.seeding.wanted import SeedError, Wanted
 
@@ -23,7 +24,8 @@ LOCK = 0x6175726F7261  # "aurora": any number will do that nobody else locks in 
 def seed(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> list[str]:
     """Make providers, master key and superuser be as said; what was done, one sentence each.
 
-    `config_path` is what AURORA_CONFIG says, "" if nothing. It is all done or, on SeedError,
+    `environ` is clean, as `aurora_site.environment` gives it. `config_path` is what AURORA_CONFIG
+    says, "" if nothing. It is all done or, on SeedError,
     nothing; the error has a line for every problem and repeats no secret, and no sentence does.
     """
     problems: list[str] = []
@@ -59,14 +61,12 @@ def _file(
 ) -> tuple[list[Wanted], list[str]]:
     path = base_dir / (config_path or DEFAULT_FILE)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         missing = f"AURORA_CONFIG: {path}: there is no such file"
         return [], [missing] if config_path else []
-    except OSError as error:
-        return [], [f"{path}: cannot be read: {error.strerror}"]
-    except UnicodeDecodeError:
-        return [], [f"{path}: not UTF-8 text"]
+    except BadFile as error:
+        return [], [str(error)]
     return yaml_file.read(text, environ, file=str(path))
 
 

@@ -16,10 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aurora_site.environment.cleaning import parts
+from aurora_site.environment.showing import shown
 from providers.seeding import fields, placeholders
 
 NAME = "vllm"
 LONGEST_NAME = 63
+SECRET = ("API_KEY",)
 _VARIABLE = re.compile(r"VLLM_(?:(?P<suffix>.*)_)?(?P<ending>BASE_URL|API_KEY|MODELS)", re.DOTALL)
 _SUFFIX = re.compile(r"[A-Za-z0-9]+(_[A-Za-z0-9]+)*")
 
@@ -98,7 +101,8 @@ def _group(name: str, variables: list[_Variable], problems: list[str]) -> Group:
         try:
             said[member] = reader(_plain(variable.value))
         except ValueError as error:
-            problems.append(f"{variable.name}: {error}")
+            ending = "" if variable.ending in SECRET else shown(variable.value)
+            problems.append(f"{variable.name}: {error}{ending}")
     return Group(name, names, {member: value for member, value in said.items() if value})
 
 
@@ -109,7 +113,7 @@ def _plain(value: str) -> str:
 
 
 def _listed(value: str) -> tuple[str, ...]:
-    return fields.model_ids(value.split(","))
+    return fields.model_ids(list(parts(value)))
 
 
 _FIELDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {

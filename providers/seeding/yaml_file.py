@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from aurora_site.environment.cleaning import cleaned
 from providers.seeding import fields, placeholders
 from providers.seeding.wanted import Wanted
 
@@ -154,11 +155,9 @@ def _members(
 
 
 def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
+    """A member's value, its text cleaned and then expanded: variables are clean already."""
     if isinstance(value, str):
-        return placeholders.expanded(value, environ)
+        return placeholders.expanded(cleaned(value), environ)
     if isinstance(value, list):
-        return [
-            placeholders.expanded(item, environ) if isinstance(item, str) else item
-            for item in value
-        ]
+        return [_expanded(item, environ) if isinstance(item, str) else item for item in value]
     return value

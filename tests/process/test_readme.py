@@ -1,4 +1,4 @@
-"""The README's four examples, run as they are printed; only the ports are others."""
+"""The README's blocks, run as they are printed; only the ports are others."""
 
 from __future__ import annotations
 
@@ -12,17 +12,25 @@ from pathlib import Path
 import pytest
 
 from tests.process.databases import Database
-from tests.process.running import LIVE_SECONDS, ROOT, Aurora
+from tests.process.operators import Operator
+from tests.process.running import LIVE_SECONDS, ROOT, START_SECONDS, Aurora, copy_program
 from tests.processes import clean_environment, eventually, free_port
 from tests.scripted_vllm import ScriptedVllm
 
-SECTION = re.search(
-    r"^## Four ways to put a server behind it$(.*?)^## ",
-    (ROOT / "README.md").read_text(),
-    re.DOTALL | re.MULTILINE,
-)
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", SECTION[1] if SECTION else "", re.DOTALL | re.MULTILINE)
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(heading: str) -> list[str]:
+    """The shell blocks below a heading, as they stand there."""
+    [section] = re.findall(rf"^## {heading}$(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+[ENV_FILE] = blocks("Run it, test it")
+BLOCKS = blocks("Four ways to put a server behind it")
 EXAMPLES = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
+MAKE = f'make() {{ [ "$*" = run ] && exec {sys.executable} manage.py serve; }}\n'
+"""What `make run` does once the requirements are installed."""
 CURL_SETTINGS = 'silent\nshow-error\nno-buffer\nwrite-out = "\\n%{http_code}"\n'
 
 
@@ -33,11 +41,8 @@ def with_ports(block: str, ports: Mapping[int, int]) -> str:
 
 def start(block: str, checkout: Path, database: Database, ports: Mapping[int, int]) -> Aurora:
     """What the first block of an example starts."""
-    *exports, run = with_ports(block, ports).splitlines()
-    assert run == "make run"
-    script = "\n".join([*exports, f"exec {sys.executable} manage.py serve"])
     settings = {**database.settings, "AURORA_PORT": str(ports[8080])}
-    return Aurora(checkout, settings, ["bash", "-euc", script])
+    return Aurora(checkout, settings, ["bash", "-euc", MAKE + with_ports(block, ports)])
 
 
 def run(block: str, folder: Path, ports: Mapping[int, int]) -> str:
@@ -113,3 +118,16 @@ def test_of_two_servers_the_named_one_streams(
 def test_the_passthrough_reaches_the_servers_own_route(example: str, vllm: ScriptedVllm) -> None:
     assert json.loads(example)["tokens"]
     assert vllm.received[0].path == "/tokenize"
+
+
+def test_the_env_file_pasted_as_it_stands_starts_and_its_key_and_password_hold(
+    database: Database, tmp_path: Path, vllm: ScriptedVllm
+) -> None:
+    (tmp_path / "checkout").mkdir()
+    checkout = copy_program(tmp_path / "checkout")
+    (checkout / ".env").write_text(with_ports(ENV_FILE, {8000: vllm.port}))
+
+    with Aurora(checkout, database.settings) as aurora:
+        eventually(lambda: aurora.models("choose-your-own"), START_SECONDS)
+        with Operator(aurora.url, "choose-your-own-too") as operator:
+            assert operator.id_of("vllm")

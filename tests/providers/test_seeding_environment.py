@@ -102,10 +102,11 @@ def test_without_a_list_the_server_is_asked():
     assert wanted(VLLM_BASE_URL=A)["vllm"].mode == "discover"
 
 
-def test_models_are_trimmed_and_listed_once_in_their_order():
-    found = wanted(VLLM_MODELS=" org/b , a,, org/b ,a:x,")
-
-    assert found["vllm"].models == ("org/b", "a", "a:x")
+@pytest.mark.parametrize(
+    "text", [" org/b , a,, org/b ,a:x,", '"org/b","a", "a:x"', "org/b\na\na:x\n"]
+)
+def test_models_are_cleaned_and_listed_once_in_their_order(text):
+    assert wanted(VLLM_MODELS=text)["vllm"].models == ("org/b", "a", "a:x")
 
 
 def test_a_list_of_blanks_makes_no_provider():
@@ -159,6 +160,22 @@ def test_a_key_that_cannot_be_sent_is_a_problem_without_the_key(key):
     (problem,) = problems(VLLM_API_KEY=key)
 
     assert problem.startswith("VLLM_API_KEY: ")
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "ending"),
+    [
+        ("VLLM_BASE_URL", "gpu-1\u200b:8000", r"; it is 'gpu-1\u200b:8000'"),
+        ("VLLM_MODELS", "a,b\x07", r"; it is 'a,b\x07'"),
+        ("VLLM_BASE_URL", "http://h?token=hunter2", ""),
+        ("VLLM_API_KEY", "hunter2 x", ""),
+    ],
+)
+def test_a_bad_value_is_shown_where_it_is_no_secret(variable, value, ending):
+    (problem,) = problems(**{variable: value})
+
+    assert problem.endswith(ending)
     assert "hunter2" not in problem
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from auditlog.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
+from aurora_site import environment
 from providers import revision
 from providers.models import ApiKey, Provider
 from providers.seeding import SeedError, seed
@@ -157,18 +156,19 @@ def test_a_row_follows_from_file_to_environment_and_away(tmp_path):
 
 
 @pytest.fixture
-def process_environment(monkeypatch, settings, tmp_path):
-    """The real environment, with only what a test sets of ours."""
-    for name in [name for name in os.environ if name.startswith(("VLLM_", "AURORA_"))]:
-        monkeypatch.delenv(name)
+def started_with(settings, tmp_path):
+    """Sets the variables that the process was started with."""
     settings.OPTIONS = {**settings.OPTIONS, "AURORA_CONFIG": ""}
     settings.BASE_DIR = tmp_path
-    return monkeypatch
+
+    def start(**variables: str) -> None:
+        settings.ENVIRONMENT = environment.load(variables, tmp_path)
+
+    return start
 
 
-def test_the_command_prints_what_it_did(process_environment, capsys):
-    for name, value in ENVIRON.items():
-        process_environment.setenv(name, value)
+def test_the_command_prints_what_it_did(started_with, capsys):
+    started_with(**ENVIRON)
 
     call_command("seed")
     assert "provider vllm: added from the environment\n" in capsys.readouterr().out
@@ -177,8 +177,8 @@ def test_the_command_prints_what_it_did(process_environment, capsys):
     assert capsys.readouterr().out == "Nothing to change.\n"
 
 
-def test_the_command_fails_with_the_problem(process_environment):
-    process_environment.setenv("VLLM_BASE_URL", "foo")
+def test_the_command_fails_with_the_problem(started_with):
+    started_with(VLLM_BASE_URL="foo")
 
     with pytest.raises(CommandError, match="VLLM_BASE_URL: a URL such as"):
         call_command("seed")

@@ -70,7 +70,7 @@ def _others_waiting() -> Iterator[None]:
 
 def _seed() -> None:
     done = seed(
-        os.environ,
+        settings.ENVIRONMENT.values,
         config_path=settings.OPTIONS["AURORA_CONFIG"],
         base_dir=settings.BASE_DIR,
     )

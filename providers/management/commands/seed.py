@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             done = seed(
-                os.environ,
+                settings.ENVIRONMENT.values,
                 config_path=settings.OPTIONS["AURORA_CONFIG"],
                 base_dir=settings.BASE_DIR,
             )
