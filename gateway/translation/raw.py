@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ LINE_BREAK = b"\\n"
 NULL = msgspec.Raw(b"null")
 """Where a member that may be missing is: `Raw | None` would take null alone."""
 MOST_QUOTED_CHARACTERS = 80
+_STRING = msgspec.json.Decoder(str)
+_WHOLE_NUMBER = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)])
 _PLACE = re.compile(r"^(?P<what>.*) - at `\$(?P<place>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 
@@ -62,6 +64,22 @@ def is_empty_text(value: Json) -> bool:
 
 def begins(value: Json, first: bytes) -> bool:
     return memoryview(value)[: len(first)] == first
+
+
+def string(value: Json) -> str | None:
+    """The string that `value` is, or None: of a hint that is something else nothing is taken."""
+    try:
+        return _STRING.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def whole_number(value: Json) -> int | None:
+    """The number, from 0, that `value` is, or None."""
+    try:
+        return _WHOLE_NUMBER.decode(value)
+    except msgspec.DecodeError:
+        return None
 
 
 def checked_text(value: Json, where: str) -> Json:

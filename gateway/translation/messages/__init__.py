@@ -11,13 +11,14 @@ from gateway.errors import UpstreamBroke
 from gateway.translation import CHAT, EventStream, Stamp, Translation
 from gateway.translation.chat import TOKENIZE
 from gateway.translation.messages import answer, request
+from gateway.translation.messages.echo import Echo
 from gateway.translation.messages.stream import MessageStream
 
 
 def to_chat(members: Mapping[str, msgspec.Raw], model: str, stamp: Stamp) -> Translation:
     """`POST /v1/messages` as a chat completion. Raises InvalidRequest."""
     call = request.to_chat(members, model)
-    return _ToChat(call.body, model, stamp, call.manages_context)
+    return _ToChat(call.body, model, stamp, call.echo)
 
 
 def to_tokenize(members: Mapping[str, msgspec.Raw], model: str) -> Translation:
@@ -30,16 +31,14 @@ class _ToChat:
     body: bytes
     model: str
     stamp: Stamp
-    manages_context: bool
+    echo: Echo
     path: str = CHAT
 
     def whole(self, answered: bytes) -> bytes:
-        return answer.message(
-            answered, self.model, self.stamp, manages_context=self.manages_context
-        )
+        return answer.message(answered, self.model, self.stamp, self.echo)
 
     def stream(self) -> EventStream:
-        return MessageStream(self.model, self.stamp, manages_context=self.manages_context)
+        return MessageStream(self.model, self.stamp, self.echo)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from gateway.errors import UpstreamBroke
 from gateway.translation import Stamp, raw
 from gateway.translation.chat import FAILED, UNREADABLE, Usage, check_output_items, counted
 from gateway.translation.messages import ending
+from gateway.translation.messages.echo import NO_ECHO, Echo
 from gateway.translation.raw import Json
 
 NOTHING_SAID = b'{"type":"text","text":""}'
@@ -47,7 +48,7 @@ class _Completion(Struct):
 _COMPLETION = msgspec.json.Decoder(_Completion)
 
 
-def message(answer: bytes, model: str, stamp: Stamp, *, manages_context: bool = False) -> bytes:
+def message(answer: bytes, model: str, stamp: Stamp, echo: Echo = NO_ECHO) -> bytes:
     """Raises UpstreamBroke for what is no completion, or one that was broken off."""
     completion = _read(answer)
     if not completion.choices:
@@ -59,8 +60,8 @@ def message(answer: bytes, model: str, stamp: Stamp, *, manages_context: bool = 
     said = (
         b'{"id":', own_id, b',"type":"message","role":"assistant","model":',
         raw.text(completion.model or model), b',"content":', raw.array_of(content or [NOTHING_SAID]), b",",
-        _stop(choice), b',"usage":', ending.usage_of(completion.usage),
-        ending.NO_EDITS if manages_context else b"", b"}",
+        _stop(choice), b',"usage":', ending.usage_of(completion.usage, echo.of_usage),
+        echo.of_message, b"}",
     )  # fmt: skip
     return b"".join(said)
 

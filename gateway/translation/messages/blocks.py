@@ -1,180 +1,143 @@
-"""The content blocks that can be put into a chat message, as Anthropic's clients send them.
+"""The content blocks that Anthropic's clients send, each read by its `type`.
 
-What is not here, such as a server tool's result or a file, is refused by its `type`. Members
-without a meaning for a vLLM server are not read: `cache_control` (vLLM caches every prefix by
-itself), `signature` (nobody here can check one), `caller`.
+No type is refused: what is not here becomes `Other`. Members without a meaning for a vLLM server
+are not read: `cache_control` (vLLM caches every prefix by itself), `citations`, `signature` (nobody
+here can check one), `caller`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from gateway.translation import raw
-from gateway.translation.raw import LINE_BREAK, Json
+from gateway.translation.raw import Json
 
 
-class Text(Struct, tag="text"):
+class Text(Struct):
     text: Raw
 
 
-class Base64(Struct, tag="base64"):
-    media_type: Raw
-    data: Raw
+class Image(Struct):
+    source: Raw
 
 
-class Url(Struct, tag="url"):
-    url: Raw
+class Document(Struct):
+    source: Raw
+    title: Raw = raw.NULL
+    context: Raw = raw.NULL
 
 
-class Image(Struct, tag="image"):
-    source: Base64 | Url
-
-
-class PlainText(Struct, tag="text"):
-    data: Raw
-
-
-class Nested(Struct, tag="content"):
+class SearchResult(Struct):
+    source: Raw
+    title: Raw
     content: Raw
 
 
-class Citations(Struct):
-    enabled: bool = False
-
-
-class Document(Struct, tag="document"):
-    source: PlainText | Nested
-    title: Raw = raw.NULL
-    context: Raw = raw.NULL
-    citations: Citations | None = None
-
-
-class SearchResult(Struct, tag="search_result"):
-    source: Raw
-    title: Raw
-    content: list[Text]
-    citations: Citations | None = None
-
-
-class ToolReference(Struct, tag="tool_reference"):
+class ToolReference(Struct):
     tool_name: str
 
 
-class ToolResult(Struct, tag="tool_result"):
+class ToolResult(Struct):
     tool_use_id: str
     content: Raw = raw.NULL
     is_error: bool | None = None
 
 
-class Thinking(Struct, tag="thinking"):
+class Thinking(Struct):
     thinking: Raw
 
 
-class RedactedThinking(Struct, tag="redacted_thinking"):
-    """Encrypted by Anthropic for its own models: no other can read it, so it is left out."""
-
-
-class ToolUse(Struct, tag="tool_use"):
+class ToolUse(Struct):
     id: str
     name: str
     input: Raw
 
 
-class Message(Struct):
-    role: Literal["user", "assistant", "system"]
+class ToolSearchResult(Struct):
+    """What a search for tools on Anthropic's servers found: it loads them."""
+
     content: Raw
 
 
-Shown = Text | Image | Document | SearchResult
+class Changed(Struct):
+    """A tool by its name, or one that is defined on the spot."""
+
+    name: str = ""
+    definition: Raw = raw.NULL
+
+
+class ToolAddition(Struct):
+    tool: Changed
+
+
+class ToolRemoval(Struct):
+    tool: Changed
+
+
+class Compaction(Struct):
+    """A summary that stands for everything before it; without a text it changes nothing."""
+
+    content: str | None = None
+
+
+class Other(Struct):
+    """A block of any other type. Of these a model sees the plain text, where they hold some."""
+
+    type: str
+    value: Raw
+
+
+Block = (
+    Text | Image | Document | SearchResult | ToolReference | ToolResult | Thinking | ToolUse
+    | ToolSearchResult | ToolAddition | ToolRemoval | Compaction | Other
+)  # fmt: skip
+Kinds = Mapping[str, msgspec.json.Decoder[Any]]
+"""The types that are known where a block stands, with what reads them."""
+
+
+class _Head(Struct):
+    type: str
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_VALUES = msgspec.json.Decoder(list[Raw])
+SHOWN: Kinds = {
+    "text": msgspec.json.Decoder(Text),
+    "image": msgspec.json.Decoder(Image),
+    "document": msgspec.json.Decoder(Document),
+    "search_result": msgspec.json.Decoder(SearchResult),
+}
 """What becomes parts of a user's message."""
-MESSAGES = msgspec.json.Decoder(list[Message])
-TEXTS = msgspec.json.Decoder(list[Text])
-TEXTS_AND_IMAGES = msgspec.json.Decoder(list[Text | Image])
-OF_USER = msgspec.json.Decoder(list[Shown | ToolResult])
-OF_RESULT = msgspec.json.Decoder(list[Shown | ToolReference])
-OF_ASSISTANT = msgspec.json.Decoder(list[Text | Thinking | RedactedThinking | ToolUse])
+_COMPACTION: Kinds = {"compaction": msgspec.json.Decoder(Compaction)}
+OF_USER: Kinds = {**SHOWN, **_COMPACTION, "tool_result": msgspec.json.Decoder(ToolResult)}
+OF_RESULT: Kinds = {**SHOWN, "tool_reference": msgspec.json.Decoder(ToolReference)}
+OF_ASSISTANT: Kinds = {
+    **_COMPACTION,
+    "text": msgspec.json.Decoder(Text),
+    "thinking": msgspec.json.Decoder(Thinking),
+    "tool_use": msgspec.json.Decoder(ToolUse),
+    "tool_search_tool_result": msgspec.json.Decoder(ToolSearchResult),
+}
+OF_SYSTEM: Kinds = {
+    "text": msgspec.json.Decoder(Text),
+    "tool_addition": msgspec.json.Decoder(ToolAddition),
+    "tool_removal": msgspec.json.Decoder(ToolRemoval),
+}
 
 
-class TextPart(Struct):
-    text: Json
+def read(content: Json, kinds: Kinds, where: str) -> list[Block]:
+    """Raises InvalidRequest for what is no list of blocks, or a known block without what it needs."""
+    values = raw.read(_VALUES, content, where)
+    return [_block(value, kinds, f"{where}[{i}]") for i, value in enumerate(values)]
 
 
-class ImagePart(Struct):
-    url: Json
-
-
-Part = TextPart | ImagePart
-
-
-def parts(block: Shown, where: str) -> list[Part]:
-    """`block` as parts of a chat message, in order. Raises InvalidRequest, placed at `where`."""
-    if isinstance(block, Text):
-        return texts_of([block], where)
-    if isinstance(block, Image):
-        return [_image(block, f"{where}.source")]
-    if block.citations is not None and block.citations.enabled:
-        raise raw.invalid(f"{where}.citations", "cannot be asked of a vLLM server.")
-    if isinstance(block, Document):
-        return _document(block, where)
-    heading = [raw.checked_text(block.title, f"{where}.title")]
-    heading.append(raw.checked_text(block.source, f"{where}.source"))
-    return _headed(heading, texts_of(block.content, f"{where}.content"))
-
-
-def texts_of(blocks: list[Text], where: str) -> list[Part]:
-    """Those that say something: chat templates and servers trip over empty texts."""
-    texts = [raw.checked_text(block.text, f"{where}.text") for block in blocks]
-    return [TextPart(text) for text in texts if not raw.is_empty_text(text)]
-
-
-def _image(block: Image, where: str) -> Part:
-    source = block.source
-    if isinstance(source, Url):
-        return ImagePart(raw.checked_text(source.url, f"{where}.url"))
-    kind = raw.checked_text(source.media_type, f"{where}.media_type")
-    data = raw.checked_text(source.data, f"{where}.data")
-    return ImagePart(raw.joined((b'"data:"', kind, b'";base64,"', data)))
-
-
-def _document(block: Document, where: str) -> list[Part]:
-    heading = [
-        raw.checked_text(value, f"{where}.{name}")
-        for name, value in (("title", block.title), ("context", block.context))
-        if not raw.is_null(value)
-    ]
-    source, inside = block.source, f"{where}.source"
-    if isinstance(source, PlainText):
-        return _headed(heading, [TextPart(raw.checked_text(source.data, f"{inside}.data"))])
-    inside += ".content"
-    if raw.is_text(source.content):
-        return _headed(heading, [TextPart(source.content)])
-    found = raw.read(TEXTS_AND_IMAGES, source.content, inside)
-    below = [part for i, each in enumerate(found) for part in parts(each, f"{inside}[{i}]")]
-    return _headed(heading, below)
-
-
-def _headed(heading: list[Json], below: list[Part]) -> list[Part]:
-    """A heading becomes the beginning of the first text, or a text of its own."""
-    if not heading:
-        return below
-    if below and isinstance(below[0], TextPart):
-        return [TextPart(raw.joined((*heading, below[0].text), LINE_BREAK)), *below[1:]]
-    return [TextPart(raw.joined(heading, LINE_BREAK)), *below]
-
-
-def rendered(part: Part) -> bytes:
-    if isinstance(part, TextPart):
-        return b"".join((b'{"type":"text","text":', part.text, b"}"))
-    return b"".join((b'{"type":"image_url","image_url":{"url":', part.url, b"}}"))
-
-
-def content_of(shown: list[Part]) -> Json:
-    """The `content` of a chat message: a lone text as it is, else an array of parts."""
-    if not shown:
-        return raw.EMPTY_TEXT
-    if len(shown) == 1 and isinstance(shown[0], TextPart):
-        return shown[0].text
-    return raw.array_of(map(rendered, shown))
+def _block(value: Raw, kinds: Kinds, where: str) -> Block:
+    kind = raw.read(_HEAD, value, where).type
+    if kind not in kinds:
+        return Other(kind, value)
+    block: Block = raw.read(kinds[kind], value, where)
+    return block

@@ -4,145 +4,227 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from gateway.translation import raw
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.translation import documents, raw, turns
 from gateway.translation.messages import blocks
 from gateway.translation.messages.blocks import (
-    ImagePart,
-    Part,
-    RedactedThinking,
+    Compaction,
+    Other,
     Text,
-    TextPart,
     Thinking,
+    ToolAddition,
     ToolReference,
+    ToolRemoval,
     ToolResult,
+    ToolSearchResult,
     ToolUse,
 )
+from gateway.translation.messages.parts import (
+    ImagePart,
+    Part,
+    TextPart,
+    parts,
+    plain_text,
+    text_part,
+)
+from gateway.translation.messages.tool_changes import ToolChanges
+from gateway.translation.messages.turn import Turn
 from gateway.translation.raw import LINE_BREAK, Json
 
 _BILLING = b'"x-anthropic-billing-header'
 """How a system text of Claude Code begins that differs with each call. As the first thing in the
 prompt it would spoil the server's prefix cache for all that follows; vLLM leaves it out as well."""
+SUMMARY = "Summary of the conversation so far:\n"
+
+
+class Message(Struct):
+    role: Literal["user", "assistant", "system"]
+    content: Raw
+
+
+_MESSAGES = msgspec.json.Decoder(list[Message])
 
 
 @dataclass(slots=True)
 class Conversation:
-    messages: list[bytes] = field(default_factory=list)
+    """Two turns of the same role in a row become one, as Anthropic has it: many chat templates
+    refuse them."""
+
     continues: bool = False
     """The last turn is the assistant's and ends in text: the answer goes on from there."""
-    loaded: set[str] = field(default_factory=set)
-    """The deferred tools that a tool result has brought in."""
+    tools: ToolChanges = field(default_factory=ToolChanges)
     _system: list[bytes] = field(default_factory=list)
-    """The text of each system message, where it has one."""
+    """The text of each system message before the first turn, where it has one."""
+    _turns: list[Turn | bytes] = field(default_factory=list)
+    """Results of tools are rendered already: nothing is added to them."""
+    _open: turns.OpenCalls[Turn] = field(default_factory=turns.OpenCalls)
 
     def add_system(self, content: Json, where: str) -> None:
-        """A system message amid the turns joins those before it, at the head of the conversation,
-        behind a blank line; the blocks within one message join as they are.
+        """Before the first turn, a message joins those before it behind a blank line; the blocks
+        within one message join as they are. A later one stays in its place (see `turns`).
 
-        Many chat templates refuse one that stands anywhere else. Without any text there is none:
-        a template's own system prompt then stands, as it does natively.
+        Without any text there is none: a template's own system prompt then stands.
         """
-        if raw.is_text(content):
-            texts: list[Json] = [content]
+        found = self._system_parts(content, where)
+        texts = [part.text for part in found if isinstance(part, TextPart)]
+        said = [text for text in texts if not raw.begins(text, _BILLING)]
+        if not said:
+            return
+        if self._turns:
+            shown: list[Part] = [TextPart(raw.joined(said))]
+            self._add(Turn(turns.LATER_SYSTEM_ROLE, shown, stands_alone=True))
         else:
-            found = raw.read(blocks.TEXTS, content, where)
-            texts = [raw.checked_text(b.text, f"{where}[{i}].text") for i, b in enumerate(found)]
-        said = [
-            text for text in texts if not (raw.is_empty_text(text) or raw.begins(text, _BILLING))
-        ]
-        if said:
             self._system.append(raw.joined(said))
+
+    def _system_parts(self, content: Json, where: str) -> list[Part]:
+        if raw.is_text(content):
+            return text_part(content, where)
+        shown: list[Part] = []
+        for i, block in enumerate(blocks.read(content, blocks.OF_SYSTEM, where)):
+            here = f"{where}[{i}]"
+            if isinstance(block, ToolAddition):
+                self.tools.add(block.tool, f"{here}.tool")
+            elif isinstance(block, ToolRemoval):
+                self.tools.remove(block.tool)
+            else:
+                shown += plain_text(block, here) if isinstance(block, Other) else parts(block, here)
+        return shown
 
     def add_user(self, content: Json, where: str) -> None:
         """Results of tools first, each a message of its own, as the call they answer demands."""
         if raw.is_text(content):
-            self._add("user", content)
+            self._add(Turn("user", text_part(content, where)))
             return
-        found = raw.read(blocks.OF_USER, content, where)
-        shown: list[Part] = []
-        results = [block for block in found if isinstance(block, ToolResult)]
+        found = blocks.read(content, blocks.OF_USER, where)
+        results = [
+            (block.tool_use_id, self._add_result(block, f"{where}[{i}]"))
+            for i, block in enumerate(found)
+            if isinstance(block, ToolResult)
+        ]
+        turn = Turn("user", turns.images_behind(results, lambda text: TextPart(raw.text(text))))
         for i, block in enumerate(found):
-            if isinstance(block, ToolResult):
-                shown += self._add_result(block, f"{where}[{i}]", alone=len(results) == 1)
-        for i, block in enumerate(found):
-            if not isinstance(block, ToolResult):
-                shown += blocks.parts(block, f"{where}[{i}]")
-        if shown or not results:
-            self._add("user", blocks.content_of(shown))
+            if isinstance(block, Compaction):
+                turn = self._begun_anew(block, turn)
+            else:
+                turn.shown += parts(block, f"{where}[{i}]")
+        if turn.shown or not results:
+            self._add(turn)
 
-    def _add_result(self, result: ToolResult, where: str, *, alone: bool) -> list[Part]:
-        """Gives back its images: few templates show one in a tool's message, all in a user's."""
+    def _add_result(self, result: ToolResult, where: str) -> list[Part]:
+        """Gives back its images."""
         shown = self._shown(result, f"{where}.content")
         texts = [part.text for part in shown if isinstance(part, TextPart)]
-        images = [part for part in shown if isinstance(part, ImagePart)]
         said = texts[0] if len(texts) == 1 else raw.joined(texts, LINE_BREAK)
         if result.is_error and bytes(memoryview(said)[1:6]).lower() != b"error":
             said = raw.joined((b'"Error: "', said))
-        self._add("tool", said, tool_call_id=raw.text(result.tool_use_id))
-        if images and not alone:
-            return [TextPart(raw.text(f"From the result of {result.tool_use_id}:")), *images]
-        return [*images]
+        id = raw.text(result.tool_use_id)
+        self._turns.append(raw.object_of({"role": b'"tool"', "content": said, "tool_call_id": id}))
+        self.continues = False
+        self._open.answer(result.tool_use_id)
+        if self._open.are_answered:
+            self._release()
+        return [part for part in shown if isinstance(part, ImagePart)]
 
     def _shown(self, result: ToolResult, where: str) -> list[Part]:
-        content = result.content
-        if raw.is_null(content):
+        if raw.is_null(result.content):
             return []
-        if raw.is_text(content):
-            return [TextPart(content)]
+        if raw.is_text(result.content):
+            return text_part(result.content, where)
         shown: list[Part] = []
-        found = raw.read(blocks.OF_RESULT, content, where)
-        for i, block in enumerate(found):
+        for i, block in enumerate(blocks.read(result.content, blocks.OF_RESULT, where)):
             if isinstance(block, ToolReference):
-                self.loaded.add(block.tool_name)
+                self.tools.load(block.tool_name)
                 shown.append(TextPart(raw.text(f"Loaded tool: {block.tool_name}")))
             else:
-                shown += blocks.parts(block, f"{where}[{i}]")
+                shown += parts(block, f"{where}[{i}]")
         return shown
 
     def add_assistant(self, content: Json, where: str) -> None:
+        """What ran on Anthropic's servers is left out: of its results, all but their plain text."""
         if raw.is_text(content):
-            self._add("assistant", content)
+            self._add(Turn("assistant", text_part(content, where)))
             self.continues = not raw.is_empty_text(content)
             return
-        found = raw.read(blocks.OF_ASSISTANT, content, where)
-        shown: list[Part] = []
-        thoughts: list[Json] = []
-        calls: list[bytes] = []
+        found = blocks.read(content, blocks.OF_ASSISTANT, where)
+        turn = Turn("assistant")
         for i, block in enumerate(found):
-            here = f"{where}[{i}]"
-            if isinstance(block, Text):
-                shown += blocks.parts(block, here)
-            elif isinstance(block, Thinking):
-                thoughts.append(raw.checked_text(block.thinking, f"{here}.thinking"))
-            elif not isinstance(block, RedactedThinking):
-                calls.append(_call(block, here))
-        beside = _beside(thoughts, calls)
-        said = None if beside and not shown else blocks.content_of(shown)
-        self._add("assistant", said, **beside)
-        self.continues = bool(shown) and isinstance(found[-1], Text)
+            turn = self._said(turn, block, f"{where}[{i}]")
+        if found and turn.is_empty:
+            return
+        self._add(turn)
+        self.continues = bool(turn.shown) and isinstance(found[-1], Text)
 
-    def _add(self, role: str, content: Json | None, **others: Json) -> None:
-        said = {} if content is None else {"content": content}
-        self.messages.append(raw.object_of({"role": raw.text(role), **said, **others}))
+    def _said(self, turn: Turn, block: blocks.Block, where: str) -> Turn:
+        """`turn` with `block` added."""
+        if isinstance(block, Compaction):
+            return self._begun_anew(block, turn)
+        if isinstance(block, Thinking):
+            thought = raw.checked_text(block.thinking, f"{where}.thinking")
+            turn.thoughts += [] if raw.is_empty_text(thought) else [thought]
+        elif isinstance(block, ToolUse):
+            turn.calls.append(_call(block, where))
+            turn.call_ids.append(block.id)
+        elif isinstance(block, ToolSearchResult):
+            self.tools.load_found(block.content, f"{where}.content")
+        else:
+            turn.shown += (
+                plain_text(block, where) if isinstance(block, Other) else parts(block, where)
+            )
+        return turn
+
+    def _begun_anew(self, compaction: Compaction, turn: Turn) -> Turn:
+        """The turn that goes on behind a summary, which stands for all before it: Anthropic's
+        servers read no more of that either, and it may be longer than a model can read."""
+        if not compaction.content:
+            return turn
+        self._turns.clear()
+        self._open.release()
+        self._add(Turn("user", [TextPart(raw.text(f"{SUMMARY}{compaction.content}"))]))
+        return Turn(turn.role)
+
+    def _add(self, turn: Turn) -> None:
         self.continues = False
+        if turn.role == "user" and not self._open.are_answered:
+            self._open.wait(turn)
+            return
+        self._release()
+        self._append(turn)
+        for id in turn.call_ids:
+            self._open.call(id)
+
+    def _append(self, turn: Turn) -> None:
+        last = self._turns[-1] if self._turns else None
+        if isinstance(last, Turn) and turn.joins(last):
+            last.add(turn)
+        else:
+            self._turns.append(turn)
+
+    def _release(self) -> None:
+        """The texts that waited for the results of tools."""
+        for turn in self._open.release():
+            self._append(turn)
+
+    def end(self, where: str) -> None:
+        """Raises InvalidRequest where the model sees nothing of the last turn, which is at `where`."""
+        self._release()
+        *before, last = self._turns or [b""]
+        answers = bool(before) and isinstance(before[-1], bytes)
+        if isinstance(last, Turn) and last.role == "user" and last.is_unseen and not answers:
+            raise raw.invalid(where, documents.ONLY_UNSEEN)
 
     def whole(self) -> bytes:
         """The `messages` of a chat call."""
+        rendered = [turn if isinstance(turn, bytes) else turn.rendered() for turn in self._turns]
         if not self._system:
-            return raw.array_of(self.messages)
+            return raw.array_of(rendered)
         head = raw.object_of(
             {"role": b'"system"', "content": raw.joined(self._system, LINE_BREAK * 2)}
         )
-        return raw.array_of((head, *self.messages))
-
-
-def _beside(thoughts: list[Json], calls: list[bytes]) -> dict[str, Json]:
-    others: dict[str, Json] = {}
-    if thoughts:
-        others["reasoning"] = raw.joined(thoughts)
-    if calls:
-        others["tool_calls"] = raw.array_of(calls)
-    return others
+        return raw.array_of((head, *rendered))
 
 
 def _call(block: ToolUse, where: str) -> bytes:
@@ -157,8 +239,8 @@ def read(members: Mapping[str, Json]) -> Conversation:
     """Raises InvalidRequest."""
     if "messages" not in members:
         raise raw.invalid("messages", "is missing.")
-    turns = raw.read(blocks.MESSAGES, members["messages"], "messages")
-    if not turns:
+    found = raw.read(_MESSAGES, members["messages"], "messages")
+    if not found:
         raise raw.invalid("messages", "must hold at least one message.")
     conversation = Conversation()
     if "system" in members:
@@ -168,7 +250,7 @@ def read(members: Mapping[str, Json]) -> Conversation:
         "user": conversation.add_user,
         "assistant": conversation.add_assistant,
     }
-    for i, turn in enumerate(turns):
-        add[turn.role](turn.content, f"messages[{i}].content")
-    conversation.continues &= turns[-1].role == "assistant"
+    for i, message in enumerate(found):
+        add[message.role](message.content, f"messages[{i}].content")
+    conversation.end(f"messages[{len(found) - 1}].content")
     return conversation

@@ -8,18 +8,17 @@ from msgspec import Raw
 from gateway.translation import raw
 from gateway.translation.chat import UNREADABLE, PromptDetails, Usage
 
-NO_EDITS = b',"context_management":{"applied_edits":[]}'
-
 _ARGUMENTS = msgspec.json.Decoder(dict[str, Raw])
 
 
-def usage_of(usage: Usage | None) -> bytes:
-    """As JSON. Anthropic counts what was cached beside `input_tokens`, vLLM among them.
+def usage_of(usage: Usage | None, echo: bytes = b"") -> bytes:
+    """As JSON, `echo` at its end. Anthropic counts what was cached beside `input_tokens`, vLLM among
+    them.
 
     A server that does not tell what was cached leaves those counts out, as vLLM's own Messages do.
     """
     if usage is None:
-        return b'{"input_tokens":0,"output_tokens":0}'
+        return b'{"input_tokens":0,"output_tokens":0%b}' % echo
     details = usage.prompt_tokens_details or PromptDetails()
     read, created = details.cached_tokens, details.created_cache_tokens
     fresh = max((usage.prompt_tokens or 0) - (read or 0) - (created or 0), 0)
@@ -28,7 +27,7 @@ def usage_of(usage: Usage | None) -> bytes:
         counts.append(b',"cache_creation_input_tokens":%d' % created)
     if read is not None:
         counts.append(b',"cache_read_input_tokens":%d' % read)
-    return b"".join((*counts, b"}"))
+    return b"".join((*counts, echo, b"}"))
 
 
 def stop_of(finish: str, stop: str | int | None, *, tools: bool, complete: bool) -> bytes:

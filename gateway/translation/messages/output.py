@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from gateway.translation import raw
 from gateway.translation.raw import Json
 
-LEAST_BUDGET_TOKENS = 1024
 OFF = {"enable_thinking": b"false", "thinking": b"false"}
 """By the two names that chat templates have for the switch."""
 ON = "high"
 """The one effort that servers of any age and model take. vLLM also turns thinking on for it."""
 
 
-class Enabled(Struct, tag="enabled"):
-    budget_tokens: Annotated[int, Meta(ge=LEAST_BUDGET_TOKENS)]
+EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 
 
-class Disabled(Struct, tag="disabled"):
-    pass
-
-
-class Adaptive(Struct, tag="adaptive"):
-    pass
+class Thinking(Struct):
+    type: str = ""
+    budget_tokens: Raw = raw.NULL
 
 
 class Format(Struct):
@@ -37,12 +32,11 @@ class Format(Struct):
 
 
 class OutputConfig(Struct):
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Raw = raw.NULL
     format: Format | None = None
-    task_budget: Raw = raw.NULL
 
 
-_THINKING = msgspec.json.Decoder(Enabled | Disabled | Adaptive)
+_THINKING = msgspec.json.Decoder(Thinking)
 _OUTPUT_CONFIG = msgspec.json.Decoder(OutputConfig)
 _FORMAT = msgspec.json.Decoder(Format)
 _TEMPLATE = msgspec.json.Decoder(dict[str, Raw])
@@ -100,21 +94,20 @@ def _template(made: dict[str, Json], members: Mapping[str, Json]) -> dict[str, J
 def read(members: Mapping[str, Json]) -> Output:
     """What `thinking`, `output_config` and `output_format` ask. Raises InvalidRequest.
 
+    How much to think is a hint: of a kind or a size that nobody here knows, it is left out. A
+    `format` is no hint: an answer without it would be another.
+
     `thinking`: `enabled` is an effort, since only an effort reaches every kind of template, and
     models with a tokenizer of Mistral's refuse a call with `chat_template_kwargs`. `disabled` does
     need these: the servers that calls are translated for do not know the effort `none`. With
-    `adaptive` it is the template's choice. `budget_tokens` is a limit of its own
-    (`thinking_token_budget`, refused by a server without a reasoning parser) unless `max_tokens`
-    is that limit already, as in the calls of clients that let a model think as long as it may.
-    `display` is not read: vLLM shows all of its thinking.
+    `adaptive`, and any other type, it is the template's choice. `budget_tokens` is a limit of its
+    own (`thinking_token_budget`, refused by a server without a reasoning parser) unless
+    `max_tokens` is that limit already, as in the calls of clients that let a model think as long as
+    it may. `display` is not read: vLLM shows all of its thinking.
     """
     output = Output()
     if "thinking" in members:
-        thinking = raw.read(_THINKING, members["thinking"], "thinking")
-        if isinstance(thinking, Disabled):
-            output.template = dict(OFF)
-        elif isinstance(thinking, Enabled):
-            output.thinks, output.budget_tokens = True, thinking.budget_tokens
+        _think(output, raw.read(_THINKING, members["thinking"], "thinking"))
     if "output_config" in members:
         _configure(output, raw.read(_OUTPUT_CONFIG, members["output_config"], "output_config"))
     if "output_format" in members:
@@ -124,8 +117,15 @@ def read(members: Mapping[str, Json]) -> Output:
     return output
 
 
+def _think(output: Output, thinking: Thinking) -> None:
+    if thinking.type == "disabled":
+        output.template = dict(OFF)
+    elif thinking.type == "enabled":
+        output.thinks = True
+        output.budget_tokens = raw.whole_number(thinking.budget_tokens)
+
+
 def _configure(output: Output, config: OutputConfig) -> None:
-    if not raw.is_null(config.task_budget):
-        raise raw.invalid("output_config.task_budget", "cannot be kept by a vLLM server.")
-    output.effort = config.effort
+    effort = raw.string(config.effort)
+    output.effort = effort if effort in EFFORTS else None
     output.schema = config.format.schema if config.format else None

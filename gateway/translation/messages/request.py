@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gateway.calls import check_values
 from gateway.translation import raw
-from gateway.translation.messages import conversation, output, tools
+from gateway.translation.messages import conversation, echo, output, tools
+from gateway.translation.messages.echo import NO_ECHO, Echo
 from gateway.translation.raw import Json
 
 READ = frozenset({
     "model", "messages", "system", "max_tokens", "stop_sequences", "stream", "metadata", "tools",
-    "tool_choice", "thinking", "output_config", "output_format", "context_management",
-    "service_tier", "chat_template_kwargs",
+    "tool_choice", "thinking", "output_config", "output_format", "chat_template_kwargs",
 })  # fmt: skip
 """What becomes something else in the chat call."""
 
-WITHOUT_EFFECT = frozenset({
-    "cache_control", "speed", "diagnostics", "betas", "anthropic_beta", "anthropic_version",
+HINTS = frozenset({
+    "cache_control", "context_management", "service_tier", "speed", "inference_geo", "thread",
+    "container", "mcp_servers", "fallbacks", "fallback_credit_token", "user_profile_id",
+    "workspace_id", "billing_policy", "diagnostics", "betas", "anthropic_beta", "anthropic_version",
 })  # fmt: skip
-"""Says how Anthropic should run or report a call, and changes nothing that it answers."""
+"""Says how Anthropic should run, bill or report a call: taken, and left out. `echo` says of which
+the client learns that nothing was done."""
 
-REFUSED = frozenset({
-    "container", "mcp_servers", "compaction", "fallbacks", "fallback_credit_token", "thread",
-    "inference_geo", "user_profile_id", "workspace_id", "billing_policy", "n",
-})  # fmt: skip
-"""What a vLLM server cannot do, or an answer in Anthropic's shape cannot hold."""
+REFUSED = {
+    "compaction": "cannot be done by a vLLM server, which would answer instead of summarising.",
+    "n": "cannot be more than 1: an answer in Anthropic's shape holds one message.",
+}
+"""What would make another answer than the client asked for."""
 _NOTHING = (b"null", b"[]", b"{}")
+_IMPLIED = frozenset({"stream_options", "user"})
+"""What Aurora makes of another member, whatever the client says beside it."""
 
 TO_TOKENIZE = frozenset({
     "chat_template", "add_special_tokens", "add_generation_prompt", "continue_final_message",
@@ -41,31 +46,20 @@ TO_TOKENIZE = frozenset({
 
 
 class _Metadata(Struct):
-    user_id: str | None = None
-
-
-class _Edit(Struct):
-    type: str
-
-
-class _ContextManagement(Struct):
-    edits: list[_Edit] = []
+    user_id: Raw = raw.NULL
 
 
 _MAX_TOKENS = msgspec.json.Decoder(Annotated[int, Meta(ge=1)])
 _BOOL = msgspec.json.Decoder(bool)
 _STRINGS = msgspec.json.Decoder(list[str])
 _METADATA = msgspec.json.Decoder(_Metadata)
-_SERVICE_TIER = msgspec.json.Decoder(Literal["auto", "standard_only"])
-_CONTEXT_MANAGEMENT = msgspec.json.Decoder(_ContextManagement)
 _STREAM_OPTIONS = b'{"include_usage":true,"continuous_usage_stats":true}'
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     body: bytes
-    manages_context: bool = False
-    """The client asked for edits of the context, and must be told that none were made."""
+    echo: Echo = NO_ECHO
 
 
 def to_chat(members: Mapping[str, Raw], model: str) -> Call:
@@ -73,16 +67,13 @@ def to_chat(members: Mapping[str, Raw], model: str) -> Call:
     given = _given(members)
     talk, asked = conversation.read(given), output.read(given)
     made = _beginning(talk, model) | _limits(given)
-    functions = tools.read(given, talk.loaded)
-    if functions:
-        made["tools"] = raw.array_of(functions)
-    made |= tools.choice_members(given, functions)
+    made |= tools.chat_members(given, tools.read(given, talk.tools))
     made |= asked.chat_members(given, raw.read(_MAX_TOKENS, given["max_tokens"], "max_tokens"))
     made |= _others(given)
     extras = {name: value for name, value in given.items() if name not in READ}
-    for name in made.keys() & extras.keys():
+    for name in (made.keys() & extras.keys()) - _IMPLIED:
         raise raw.invalid(name, "is what Aurora makes of another member of this call: give one.")
-    return Call(raw.object_of(made | _prefill(talk, extras) | extras), _edited(given))
+    return Call(raw.object_of(extras | made | _prefill(talk, extras)), echo.read(members))
 
 
 def to_tokenize(members: Mapping[str, Raw], model: str) -> Call:
@@ -90,11 +81,11 @@ def to_tokenize(members: Mapping[str, Raw], model: str) -> Call:
     given = _given(members)
     talk, asked = conversation.read(given), output.read(given)
     made = _beginning(talk, model) | asked.prompt_members(given)
-    functions = tools.read(given, talk.loaded)
-    if functions:
-        made["tools"] = raw.array_of(functions)
+    chosen = tools.chat_members(given, tools.read(given, talk.tools))
+    if "tools" in chosen:
+        made["tools"] = chosen["tools"]
     extras = {name: value for name, value in given.items() if name in TO_TOKENIZE}
-    return Call(raw.object_of(made | _prefill(talk, extras) | extras), _edited(given))
+    return Call(raw.object_of(made | _prefill(talk, extras) | extras))
 
 
 def _given(members: Mapping[str, Raw]) -> dict[str, Json]:
@@ -104,7 +95,7 @@ def _given(members: Mapping[str, Raw]) -> dict[str, Json]:
     for name, value in members.items():
         if name in REFUSED:
             _refuse(name, value)
-        elif name not in WITHOUT_EFFECT and not (name in READ and raw.is_null(value)):
+        elif name not in HINTS and not (name in READ and raw.is_null(value)):
             given[name] = value
     return given
 
@@ -112,7 +103,7 @@ def _given(members: Mapping[str, Raw]) -> dict[str, Json]:
 def _refuse(name: str, value: Json) -> None:
     said = bytes(memoryview(value)).translate(None, b" \t\r\n")
     if said not in _NOTHING and (name, said) != ("n", b"1"):
-        raise raw.invalid(name, "cannot be honoured by a vLLM server.")
+        raise raw.invalid(name, REFUSED[name])
 
 
 def _beginning(talk: conversation.Conversation, model: str) -> dict[str, Json]:
@@ -131,12 +122,9 @@ def _limits(given: Mapping[str, Json]) -> dict[str, Json]:
 
 def _others(given: Mapping[str, Json]) -> dict[str, Json]:
     made: dict[str, Json] = {}
-    if "metadata" in given:
-        user = raw.read(_METADATA, given["metadata"], "metadata").user_id
-        if user is not None:
-            made["user"] = raw.text(user)
-    if "service_tier" in given:
-        raw.read(_SERVICE_TIER, given["service_tier"], "service_tier")
+    user = _user(given.get("metadata", raw.NULL))
+    if user is not None:
+        made["user"] = user
     if "stream" in given:
         made["stream"] = given["stream"]
         if raw.read(_BOOL, given["stream"], "stream"):
@@ -144,26 +132,18 @@ def _others(given: Mapping[str, Json]) -> dict[str, Json]:
     return made
 
 
+def _user(metadata: Json) -> Json | None:
+    """Who asks, as a text: some clients send an object."""
+    if not raw.begins(metadata, b"{"):
+        return None
+    id = raw.read(_METADATA, metadata, "metadata").user_id
+    if raw.begins(id, b"{"):
+        return raw.embedded(id, "metadata.user_id")
+    return id if raw.is_text(id) else None
+
+
 def _prefill(talk: conversation.Conversation, extras: Mapping[str, Json]) -> dict[str, Json]:
     """To go on from an assistant's text that stands last, as Anthropic's models do."""
     if not talk.continues or extras.keys() & {"continue_final_message", "add_generation_prompt"}:
         return {}
     return {"continue_final_message": b"true", "add_generation_prompt": b"false"}
-
-
-def _edited(given: Mapping[str, Json]) -> bool:
-    """Whether the client asks for edits of the context. Raises InvalidRequest.
-
-    Edits that clear old tool results or thinking save room in the prompt, and happen only past a
-    threshold that Anthropic counts. Here none is made, the model reads all there is, and the
-    answer says so (`applied_edits` is empty). What would put something else in place, such as
-    a summary, is refused.
-    """
-    if "context_management" not in given:
-        return False
-    asked = raw.read(_CONTEXT_MANAGEMENT, given["context_management"], "context_management")
-    for i, edit in enumerate(asked.edits):
-        if not edit.type.startswith("clear_"):
-            why = f"is {edit.type[:80]!r}: only edits that clear something can be taken."
-            raise raw.invalid(f"context_management.edits[{i}].type", why)
-    return True

@@ -15,6 +15,7 @@ from gateway.translation.chat import DONE, ENDED_EARLY, FAILED, UNREADABLE, Usag
 from gateway.translation.messages import ending
 from gateway.translation.messages.answer import says_something
 from gateway.translation.messages.block_writer import Block, BlockWriter
+from gateway.translation.messages.echo import NO_ECHO, Echo
 
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -63,17 +64,28 @@ class MessageStream:
     """
 
     __slots__ = (
-        "_blocks", "_calls", "_finish", "_ids", "_manages_context", "_model", "_own_id",
-        "_parser", "_stamp", "_started", "_usage", "error", "is_over",
+        "_blocks",
+        "_calls",
+        "_echo",
+        "_finish",
+        "_ids",
+        "_model",
+        "_own_id",
+        "_parser",
+        "_stamp",
+        "_started",
+        "_usage",
+        "error",
+        "is_over",
     )  # fmt: skip
 
     ping = PING
 
-    def __init__(self, model: str, stamp: Stamp, *, manages_context: bool = False) -> None:
+    def __init__(self, model: str, stamp: Stamp, echo: Echo = NO_ECHO) -> None:
         self.error: GatewayError | None = None
         """What broke this stream, once something has."""
         self.is_over = False
-        self._model, self._stamp, self._manages_context = model, stamp, manages_context
+        self._model, self._stamp, self._echo = model, stamp, echo
         self._own_id = raw.text(stamp.new_id("msg"))
         self._parser = sse.Parser()
         self._blocks = BlockWriter(self._own_id)
@@ -139,7 +151,7 @@ class MessageStream:
             b'event: message_start\ndata: {"type":"message_start","message":{"id":', self._own_id,
             b',"type":"message","role":"assistant","model":', raw.text(chunk.model or self._model),
             b',"content":[],"stop_reason":null,"stop_sequence":null,"usage":',
-            ending.usage_of(self._usage), b"}}\n\n", PING,
+            ending.usage_of(self._usage, self._echo.of_usage), b"}}\n\n", PING,
         )  # fmt: skip
         return b"".join(start)
 
@@ -184,7 +196,7 @@ class MessageStream:
         last = (
             blocks.finish(), b'event: message_delta\ndata: {"type":"message_delta","delta":{', stop,
             b'},"usage":', ending.usage_of(self._usage),
-            ending.NO_EDITS if self._manages_context else b"", b"}\n\n", MESSAGE_STOP,
+            self._echo.of_message, b"}\n\n", MESSAGE_STOP,
         )  # fmt: skip
         return b"".join(last)
 

@@ -71,16 +71,14 @@ FUNCTIONS = [
 def test_a_whole_call_of_messages_becomes_a_chat_call():
     sent = chat(**MESSAGE)
 
-    call = sent["messages"][2]["tool_calls"][0]["function"]
+    call = sent["messages"][3]["tool_calls"][0]["function"]
     call["arguments"] = json.loads(call["arguments"])
     assert sent == {
         "model": "upstream",
         "messages": [
-            {
-                "role": "system",
-                "content": "You are an agent.\nYou help.\n\n\nThese agents are there.",
-            },
+            {"role": "system", "content": "You are an agent.\nYou help."},
             {"role": "user", "content": [text("A reminder."), text("Look around.")]},
+            {"role": "user", "content": "\nThese agents are there."},
             {
                 "role": "assistant",
                 "reasoning": "I should look.",

@@ -10,7 +10,15 @@ import pytest
 
 from gateway.errors import InvalidRequest
 from gateway.translation import messages
-from tests.gateway.pure.translation.messages_client import LEAST, chat, raw, stamp, to_chat
+from tests.gateway.pure.translation.messages_client import (
+    LEAST,
+    chat,
+    final,
+    raw,
+    run,
+    stamp,
+    to_chat,
+)
 
 TOOL = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
 FUNCTION: dict[str, Any] = {
@@ -25,6 +33,11 @@ def said(**members):
     """What the chat call says because of these members alone."""
     least = {"model": "upstream", "max_tokens": 100, "messages": ASKED}
     return {name: value for name, value in chat(**members).items() if least.get(name, ...) != value}
+
+
+def counted(**members):
+    """The count of tokens that the same call becomes."""
+    return json.loads(messages.to_tokenize(raw({**LEAST, **members}), "upstream").body)
 
 
 @pytest.mark.parametrize(
@@ -122,24 +135,14 @@ def test_a_member_becomes(members, expected):
         ({"stop_sequences": "a"}, "stop_sequences"),
         ({"stop_sequences": ["a", 1]}, "stop_sequences[1]"),
         ({"stream": "yes"}, "stream"),
-        ({"metadata": {"user_id": 1}}, "metadata.user_id"),
-        ({"service_tier": "priority"}, "service_tier"),
-        ({"container": "c"}, "container"),
-        ({"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
         ({"n": 2}, "n"),
-        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management.edits[0].type"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
-        ({"tools": [TOOL, {"type": "bash_20250124", "name": "bash"}]}, "tools[1].type"),
+        ({"compaction": {"type": "summarize"}}, "compaction"),
+        ({"output_config": {"format": {"type": "grammar"}}}, "output_config.format.type"),
         ({"tools": [{"name": "look"}]}, "tools[0].input_schema"),
         ({"tools": [{"input_schema": {}}]}, "tools[0].name"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
         ({"tools": [TOOL], "tool_choice": {"type": "all"}}, "tool_choice.type"),
         ({"tools": [TOOL], "tool_choice": {"type": "tool"}}, "tool_choice.name"),
-        ({"thinking": {"type": "between_tools"}}, "thinking.type"),
-        ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 5}}, "thinking.budget_tokens"),
-        ({"output_config": {"effort": "huge"}}, "output_config.effort"),
-        ({"output_config": {"task_budget": {"total": 1}}}, "output_config.task_budget"),
         ({"output_format": {"type": "text"}}, "output_format.type"),
         ({"chat_template_kwargs": [1]}, "chat_template_kwargs"),
         ({"stop_sequences": ["a"], "stop": ["b"]}, "stop"),
@@ -152,6 +155,76 @@ def test_what_cannot_be_done_is_refused_by_its_name(members, param):
 
     assert refused.value.param == param
     assert param in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"thread": {"type": "create"}},
+        {"service_tier": "priority"},
+        {"service_tier": 3},
+        {"inference_geo": "eu"},
+        {"speed": "fast"},
+        {"container": {"skills": [{"type": "anthropic", "skill_id": "pdf"}]}},
+        {"mcp_servers": [{"type": "url", "url": "https://x.test", "name": "x"}]},
+        {"context_management": {"edits": [{"type": "compact_20260112"}, {"type": "unheard_of"}]}},
+        {"context_management": "all"},
+        {"fallbacks": "default", "fallback_credit_token": "t", "billing_policy": {"bill_to": "self"}},
+        {"user_profile_id": "u", "workspace_id": "w", "diagnostics": {"previous_message_id": None}},
+        {"betas": ["interleaved-thinking-2025-05-14"], "anthropic_beta": ["b"]},
+        {"metadata": {"user_id": 1}},
+        {"metadata": "me"},
+        {"metadata": {"session": {"deep": [1]}}},
+        {"thinking": {"type": "between_tools"}},
+        {"thinking": {"type": "unheard_of", "budget_tokens": "many"}},
+        {"thinking": {"type": "adaptive", "display": "omitted", "block_binding": {}}},
+        {"output_config": {"effort": "huge"}},
+        {"output_config": {"effort": 3, "task_budget": {"type": "tokens", "total": 1}, "unheard_of": 1}},
+    ],
+)  # fmt: skip
+def test_a_hint_is_taken_and_changes_nothing(members):
+    assert said(**members) == {}
+    assert counted(**members) == counted()
+
+
+@pytest.mark.parametrize(
+    ("thinking", "expected"),
+    [
+        ({"type": "enabled", "budget_tokens": 500}, {"thinking_token_budget": 500}),
+        ({"type": "enabled"}, {}),
+        ({"type": "enabled", "budget_tokens": -1}, {}),
+    ],
+)
+def test_a_budget_of_any_size_is_taken(thinking, expected):
+    asked = said(max_tokens=9000, thinking=thinking)
+
+    assert asked == {"max_tokens": 9000, "reasoning_effort": "high", **expected}
+
+
+def test_a_user_id_that_is_an_object_goes_along_as_a_text():
+    assert json.loads(said(metadata={"user_id": {"session": "1"}})["user"]) == {"session": "1"}
+
+
+def test_what_aurora_makes_of_a_members_wins_over_what_libraries_add():
+    asked = chat(
+        stream=True, stream_options={"include_usage": False}, metadata={"user_id": "u"}, user="x"
+    )
+
+    assert asked["stream_options"]["include_usage"] is True
+    assert asked["user"] == "u"
+
+
+def test_the_answer_says_what_was_done_of_the_hints():
+    asked = {"service_tier": "priority", "speed": "fast", "inference_geo": "eu"}
+    chunks = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"model":"m"}\n\n'
+    answer = b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"model":"m"}'
+    done = {"service_tier": "standard", "speed": "standard", "inference_geo": "not_available"}
+
+    whole = json.loads(to_chat(asked).whole(answer))
+    streamed = final(run(to_chat({**asked, "stream": True}).stream(), chunks))
+
+    assert whole["usage"] == {"input_tokens": 0, "output_tokens": 0, **done}
+    assert streamed["usage"] == whole["usage"]
 
 
 def test_values_that_need_no_change_keep_their_bytes():
@@ -168,38 +241,6 @@ def test_values_that_need_no_change_keep_their_bytes():
 
     for kept in (b"0.10", b'"\\u00e9 \\/"', b'"object"', b"1.0e0", b'"\\u00e9"', b'{ "a" : 1e0 }'):
         assert kept in body
-
-
-def test_a_schema_without_a_type_is_an_objects():
-    (tool,) = chat(tools=[{"name": "t", "input_schema": {}}])["tools"]
-
-    assert tool["function"]["parameters"] == {"type": "object"}
-
-
-def test_a_tool_keeps_what_chat_knows_of_it():
-    extra = {
-        "cache_control": {"type": "ephemeral"},
-        "eager_input_streaming": True,
-        "type": "custom",
-    }
-    (tool,) = chat(tools=[{**TOOL, **extra, "description": "Looks.", "strict": True}])["tools"]
-
-    assert tool["function"] == {**FUNCTION["function"], "description": "Looks.", "strict": True}
-
-
-def test_a_deferred_tool_is_there_once_a_result_refers_to_it():
-    deferred = {**TOOL, "name": "later", "defer_loading": True}
-    reference = [{"type": "tool_reference", "tool_name": "later"}]
-    result = {"type": "tool_result", "tool_use_id": "1", "content": reference}
-
-    before = chat(tools=[TOOL, deferred])
-    after = chat(tools=[TOOL, deferred], messages=[{"role": "user", "content": [result]}])
-
-    assert [tool["function"]["name"] for tool in before["tools"]] == ["look"]
-    assert [tool["function"]["name"] for tool in after["tools"]] == ["look", "later"]
-    assert after["messages"] == [
-        {"role": "tool", "content": "Loaded tool: later", "tool_call_id": "1"}
-    ]
 
 
 def test_who_asks_for_edits_is_told_that_none_were_made():
