@@ -21,6 +21,6 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; port = os.environ.get('AURORA_PORT') or '8080'; urllib.request.urlopen(f'http://127.0.0.1:{port}/health', timeout=4)"]
+    CMD ["python", "-m", "aurora_site.health"]
 ENTRYPOINT ["python", "manage.py"]
 CMD ["serve"]

@@ -157,6 +157,9 @@ OPTIONS = (
 )  # fmt: skip
 
 
+NAMES = tuple(option.name for option in OPTIONS)
+
+
 def read(environment: Mapping[str, str]) -> dict[str, Any]:
     """The value of every option, by name. Raises BadOption for the first that cannot be used.
 
@@ -164,6 +167,11 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
     and a master key may begin so.
     """
     return {option.name: _value(option, environment) for option in OPTIONS}
+
+
+def read_one(name: str, environment: Mapping[str, str]) -> Any:
+    """The value of this option alone. Raises BadOption."""
+    return _value(OPTIONS[NAMES.index(name)], environment)
 
 
 def _value(option: Option, environment: Mapping[str, str]) -> Any:

@@ -14,7 +14,7 @@ from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it her
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 try:
-    ENVIRONMENT = environment.load(os.environ, BASE_DIR)
+    ENVIRONMENT = environment.load(os.environ, BASE_DIR, options.NAMES)
     os.environ |= ENVIRONMENT.for_libraries
     OPTIONS = options.read(ENVIRONMENT.values)
     DATA_DIR = BASE_DIR / OPTIONS["AURORA_DATA_DIR"]

@@ -8,8 +8,10 @@ class ProvidersConfig(AppConfig):
     verbose_name = "Aurora"
 
     def ready(self) -> None:
+        from aurora_site import checks  # noqa: PLC0415
         from providers import audit, logins, revision  # noqa: PLC0415 - models are ready only now
 
+        checks.register()
         audit.register()
         logins.connect()
         revision.connect()

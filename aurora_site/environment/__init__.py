@@ -1,51 +1,86 @@
 """The one place through which the variables pass, of the process and of `.env`: merged and cleaned.
 
-`cleaning` says what cleaned means, `files` and `dotenv` read.
+`cleaning` says what cleaned means, `files` and `dotenv` read, `kubernetes` and `names` know whose a
+variable is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aurora_site.environment import dotenv
+from aurora_site.environment import dotenv, kubernetes, names
 from aurora_site.environment.cleaning import cleaned
 from aurora_site.environment.files import BadFile
 
-__all__ = ["BadFile", "Environment", "load"]
+__all__ = ["BadFile", "Environment", "Notice", "load"]
 
 FILE_NAME = ".env"
-OURS = ("AURORA_", "VLLM_", "DATABASE_URL")
+OURS = (*names.PREFIXES, "DATABASE_URL")
 """How the variables begin that Aurora alone reads."""
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for the log and for Django's checks. `level` is one of logging's."""
+
+    id: str
+    level: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
     """Every variable's cleaned value; one that is empty is not there.
 
-    `for_libraries` are those of `.env` that others may read, such as SSL_CERT_FILE. `warnings` are
-    sentences for the log.
+    `for_libraries` are those of `.env` that others may read, such as SSL_CERT_FILE.
     """
 
     values: Mapping[str, str] = field(repr=False)
-    for_libraries: Mapping[str, str] = field(repr=False)
-    warnings: tuple[str, ...] = ()
+    for_libraries: Mapping[str, str] = field(default_factory=dict, repr=False)
+    notices: tuple[Notice, ...] = ()
 
 
-def load(process: Mapping[str, str], folder: Path) -> Environment:
+def load(process: Mapping[str, str], folder: Path, options: Collection[str] = ()) -> Environment:
     """The variables of the process and, where it has none of a name, of `.env` in `folder`.
 
-    Raises BadFile if the file is there and cannot be read whole.
+    `options` are the names of the settings. Raises BadFile if the file is there and cannot be read
+    whole.
     """
     path = folder / FILE_NAME
     file = dotenv.read(path)
     values = {name: cleaned(value) for name, value in process.items()}
+    injected = kubernetes.injected(values)
+    values |= dict.fromkeys(injected, "")
     of_file = {name: value for name, value in file.values.items() if not values.get(name)}
     merged = {name: value for name, value in (values | of_file).items() if value}
     others = {name: value for name, value in of_file.items() if not name.startswith(OURS)}
-    return Environment(merged, others, tuple(_repeated(path, name) for name in file.repeated))
+    notices = [
+        *_injected(injected),
+        *(_repeated(path, name) for name in file.repeated),
+        *(_unknown(text) for text in names.unknown(merged, options)),
+    ]
+    return Environment(merged, others, tuple(notices))
 
 
-def _repeated(path: Path, name: str) -> str:
-    return f"{path}: {name} is given more than once; the last value holds"
+def _injected(found: list[str]) -> list[Notice]:
+    if not found:
+        return []
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    text = (
+        f"{', '.join(found[:MOST_NAMED])}{more}: set by Kubernetes for a service of that name, and"
+        " ignored; `enableServiceLinks: false` keeps them out of the pod"
+    )
+    return [Notice("aurora.I001", logging.INFO, text)]
+
+
+def _repeated(path: Path, name: str) -> Notice:
+    text = f"{path}: {name} is given more than once; the last value holds"
+    return Notice("aurora.W001", logging.WARNING, text)
+
+
+def _unknown(text: str) -> Notice:
+    return Notice("aurora.W002", logging.WARNING, text)

@@ -1,7 +1,6 @@
 """`VLLM_…` variables -> what they say of which provider. Pure.
 
-vLLM reads variables of its own under the same prefix (`VLLM_PORT`, `VLLM_USE_V2_MODEL_RUNNER`, …),
-and Kubernetes adds more for a service named `vllm` (`VLLM_SERVICE_HOST`, `VLLM_PORT_8000_TCP`).
+vLLM reads variables of its own under the same prefix (`VLLM_PORT`, `VLLM_USE_V2_MODEL_RUNNER`, …).
 Of all that vLLM 0.x lists in its `envs.py` one alone ends in a field of ours: `VLLM_API_KEY`, the
 key its server asks for. That is what it means here too: next to a server that runs with it, it
 makes the provider on the default URL. Those that come near (`VLLM_BUILD_URL`,
@@ -17,13 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aurora_site.environment.cleaning import parts
+from aurora_site.environment.names import PROVIDER_VARIABLE
 from aurora_site.environment.showing import shown
 from providers.seeding import fields, placeholders
 
 NAME = "vllm"
 LONGEST_NAME = 63
 SECRET = ("API_KEY",)
-_VARIABLE = re.compile(r"VLLM_(?:(?P<suffix>.*)_)?(?P<ending>BASE_URL|API_KEY|MODELS)", re.DOTALL)
 _SUFFIX = re.compile(r"[A-Za-z0-9]+(_[A-Za-z0-9]+)*")
 
 
@@ -65,7 +64,7 @@ def read(environ: Mapping[str, str]) -> tuple[list[Group], list[str]]:
 
 
 def _variables(environ: Mapping[str, str]) -> list[_Variable]:
-    matches = ((_VARIABLE.fullmatch(name), environ[name]) for name in sorted(environ))
+    matches = ((PROVIDER_VARIABLE.fullmatch(name), environ[name]) for name in sorted(environ))
     return [
         _Variable(match[0], match["suffix"], match["ending"], value)
         for match, value in matches

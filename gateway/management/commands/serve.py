@@ -37,8 +37,11 @@ log = logging.getLogger("aurora.serve")
 
 class Command(BaseCommand):
     help = "Migrate the database, seed it from the environment and YAML, and serve with Daphne."
+    requires_system_checks = ()  # they print to standard error: what is of use to people is logged
 
     def handle(self, *args: Any, **options: Any) -> None:
+        for notice in settings.ENVIRONMENT.notices:
+            log.log(notice.level, notice.text)
         try:
             with _others_waiting():
                 call_command("migrate", verbosity=0, interactive=False)

@@ -128,7 +128,6 @@ def test_no_value_is_in_the_repr(tmp_path):
     read = environment.load({"B": "hunter2"}, tmp_path)
 
     assert read.values == {"A": "hunter2", "B": "hunter2"}
-    assert read.warnings == (
-        f"{tmp_path / '.env'}: A is given more than once; the last value holds",
-    )
+    [notice] = read.notices
+    assert notice.text == f"{tmp_path / '.env'}: A is given more than once; the last value holds"
     assert "hunter2" not in repr(read)
