@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -73,13 +74,16 @@ def all_of(query: bytes, name: str, known: Collection[str]) -> list[str]:
     return values
 
 
-def among(ids: Sequence[str], page: Asked) -> tuple[Sequence[str], bool]:
-    """The page of `ids`, which are sorted, and whether more follow in the direction it is read.
+def among(
+    ids: Sequence[str], page: Asked, rank: Callable[[str], Any] = str
+) -> tuple[Sequence[str], bool]:
+    """The page of `ids`, which are sorted by `rank`, and whether more follow in the direction it is
+    read.
 
     A cursor need not be there any more. With `before` alone, the page is what ends just before it.
     """
-    first = bisect_right(ids, page.after) if page.after is not None else 0
-    end = bisect_left(ids, page.before) if page.before is not None else len(ids)
+    first = bisect_right(ids, rank(page.after), key=rank) if page.after is not None else 0
+    end = bisect_left(ids, rank(page.before), key=rank) if page.before is not None else len(ids)
     between = ids[first:end]
     has_more = len(between) > page.limit
     if page.before is not None and page.after is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -113,22 +113,58 @@ class Snapshot:
     aliases: Mapping[str, AliasEntry] = field(default_factory=lambda: MappingProxyType({}))
     """By name."""
     cards: Mapping[str, Card] = field(init=False)
-    """What GET /v1/models lists, by public id or alias, in order."""
+    """What GET /v1/models lists: aliases, then pooled ids, then public ids, each in order."""
 
     @property
     def is_loaded(self) -> bool:
         return self.revision >= 0
 
+    def rank(self, id: str) -> tuple[int, str]:
+        """Where `id` stands among the listed ones, whether it is listed or not."""
+        if id in self.aliases:
+            return 0, id
+        name, slash, model = id.partition("/")
+        provider = self.providers.get(name) if slash else None
+        is_pooled = provider is None or (id in self.cards and model not in provider.models)
+        return (1 if is_pooled else 2), id
+
     def __post_init__(self) -> None:
-        cards = {
-            public_id(provider.name, model): public_card(provider, model, card)
+        cards = {alias: card for alias, card in self._alias_cards() if card}
+        cards |= dict(sorted(self._pooled_cards()))
+        cards |= dict(sorted(self._provider_cards()))
+        object.__setattr__(self, "cards", MappingProxyType(cards))
+
+    def _alias_cards(self) -> Iterator[tuple[str, Card | None]]:
+        for name, alias in sorted(self.aliases.items()):
+            yield name, alias_card(alias, self.providers)
+
+    def _pooled_cards(self) -> Iterator[tuple[str, Card]]:
+        """By the ids that the servers know their models by; but for an id that, alone, means an
+        alias or another server's model."""
+        types = {provider.type for provider in self.providers.values()}
+        seen = set(self.aliases)
+        for provider in self.providers.values():
+            for model, card in provider.models.items():
+                if model not in seen and not self._means_another(model, types):
+                    yield model, {**card, "id": model, "object": "model", "owned_by": provider.type}
+                seen.add(model)
+
+    def _means_another(self, model: str, types: Set[str]) -> bool:
+        """Whether `model`, as a selector, is read as `<provider>/<id>` or `<type>/<id>`."""
+        prefix, slash, rest = model.partition("/")
+        if not slash or not (prefix in self.providers or prefix in types):
+            return False
+        return any(
+            rest in provider.models and prefix in {provider.name, provider.type}
             for provider in self.providers.values()
-            for model, card in provider.models.items()
-        }
-        for alias in self.aliases.values():
-            if card := alias_card(alias, self.providers):
-                cards[alias.name] = card
-        object.__setattr__(self, "cards", MappingProxyType(dict(sorted(cards.items()))))
+        )
+
+    def _provider_cards(self) -> Iterator[tuple[str, Card]]:
+        for provider in self.providers.values():
+            for model, card in provider.models.items():
+                id = public_id(provider.name, model)
+                if id not in self.aliases:
+                    yield id, public_card(provider, model, card)
 
 
 NOT_LOADED = Snapshot(-1, MappingProxyType({}), MappingProxyType({}))

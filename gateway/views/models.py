@@ -27,7 +27,8 @@ async def list_models(exchange: Exchange) -> None:
 
 
 async def show_model(exchange: Exchange) -> None:
-    """One card, by any selector that a call may use; under its public id."""
+    """One card, by any selector that a call may use: as it is listed, else under the public id of
+    the first server that the selector leads to."""
     authenticated(exchange)
     card = _card(exchange.name("id"), exchange.snapshot)
     shown = _model(card) if exchange.dialect is Dialect.ANTHROPIC else card
@@ -37,17 +38,19 @@ async def show_model(exchange: Exchange) -> None:
 def _card(selector: str, snapshot: Snapshot) -> Card:
     """Raises UnknownModel."""
     target = routing.route(selector, snapshot)
-    if selector in snapshot.aliases:
+    if selector in snapshot.cards:
         return snapshot.cards[selector]
     return public_card(target.provider, target.model, target.provider.models[target.model])
 
 
 def _page(exchange: Exchange) -> dict[str, Any]:
     """A page of all models, as Anthropic's clients turn it. Raises InvalidRequest."""
-    cards = exchange.snapshot.cards
+    snapshot = exchange.snapshot
+    cards = snapshot.cards
     query = exchange.client.request.query
     page = paging.asked(query, paging.MODELS)
-    ids, has_more = paging.among(list(cards) if _wants_active(query) else [], page)
+    active = list(cards) if _wants_active(query) else []
+    ids, has_more = paging.among(active, page, snapshot.rank)
     return {
         "data": [_model(cards[id]) for id in ids],
         "has_more": has_more,

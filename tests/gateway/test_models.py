@@ -8,7 +8,7 @@ import pytest
 
 from providers.snapshot import NOT_LOADED, AliasEntry, TargetEntry
 from tests import recorded
-from tests.mounted import MODEL, error_of, provider
+from tests.mounted import CHAT, MODEL, error_of, provider
 
 CARD: dict[str, Any] = recorded.load("auth_get_v1_models").json["data"][0]
 LORA = {**CARD, "id": "sql-lora", "root": "/models/sql", "parent": MODEL}
@@ -29,12 +29,20 @@ def shown(provider_name: str, card: dict[str, Any]) -> dict[str, Any]:
     return {**card, **own}
 
 
-def test_all_models_are_listed_sorted_by_their_public_ids(gateway):
+def pooled(card: dict[str, Any]) -> dict[str, Any]:
+    return {**card, "object": "model", "owned_by": "vllm"}
+
+
+def test_pooled_ids_are_listed_first_then_those_of_one_provider(gateway):
+    """A client with a picker that takes the first has all servers of the model behind it."""
     answer = gateway.call("GET", "/v1/models")
 
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json["object"] == "list"
     assert [card["id"] for card in answer.json["data"]] == [
+        MODEL,
+        "sql-lora",
+        "vllm/foo",
         f"alpha/{MODEL}",
         f"beta/{MODEL}",
         "beta/sql-lora",
@@ -42,10 +50,49 @@ def test_all_models_are_listed_sorted_by_their_public_ids(gateway):
     ]
 
 
+def test_aliases_are_listed_before_the_models(gateway, vllm):
+    gateway.publish(
+        provider(vllm.url, models=["a", "n"]),
+        aliases=[alias("z", (TargetEntry("", "a"),)), alias("o", (TargetEntry("", "n"),))],
+    )
+
+    assert list(listed(gateway)) == ["o", "z", "a", "n", "alpha/a", "alpha/n"]
+
+
+@pytest.mark.parametrize(
+    ("models_of_alpha", "models_of_beta"),
+    [
+        (["beta/m"], ["m"]),  # it is read as beta's m
+        (["vllm/m"], ["m"]),  # it is read as any vLLM server's m
+        (["chat"], []),  # it is read as the alias
+        (["dead"], []),  # it is read as the alias, which leads nowhere
+    ],
+)
+def test_an_id_that_alone_means_something_else_is_not_listed_as_a_pool(
+    gateway, vllm, models_of_alpha, models_of_beta
+):
+    gateway.publish(
+        provider(vllm.url, models=[*models_of_alpha, "x"]),
+        provider(vllm.url, "beta", models=models_of_beta),
+        aliases=[alias("chat", (TargetEntry("", "x"),)), alias("dead")],
+    )
+
+    [id] = models_of_alpha
+    pools = [name for name, card in listed(gateway).items() if card["owned_by"] == "vllm"]
+    assert pools == sorted({*models_of_alpha, *models_of_beta, "x"} - {id})
+
+
+def test_every_listed_id_can_be_called_and_shown(gateway, vllm):
+    for id, card in listed(gateway).items():
+        assert gateway.call("GET", f"/v1/models/{id}").json == card
+        assert gateway.post(CHAT, {"model": id, "messages": []}).status == 200
+
+
 def test_a_card_keeps_all_that_the_server_said(gateway):
     cards = {card["id"]: card for card in gateway.call("GET", "/v1/models").json["data"]}
 
     assert cards[f"alpha/{MODEL}"] == shown("alpha", CARD)
+    assert cards[MODEL] == pooled(CARD)
     assert {"max_model_len", "root", "parent", "permission", "created"} <= set(CARD)
     assert cards["beta/sql-lora"]["parent"] == MODEL
     assert cards["beta/vllm/foo"] == {
@@ -65,14 +112,14 @@ def test_without_providers_the_listing_is_empty(gateway):
         (f"alpha/{MODEL}", f"alpha/{MODEL}"),
         (f"beta/{MODEL}", f"beta/{MODEL}"),
         (f"beta%2F{MODEL.replace('/', '%2f')}", f"beta/{MODEL}"),
-        (MODEL, f"alpha/{MODEL}"),
-        (MODEL.replace("/", "%2F"), f"alpha/{MODEL}"),
-        ("sql-lora", "beta/sql-lora"),
+        (MODEL, MODEL),
+        (MODEL.replace("/", "%2F"), MODEL),
+        ("sql-lora", "sql-lora"),
         ("vllm/sql-lora", "beta/sql-lora"),
-        ("vllm/foo", "beta/vllm/foo"),
+        ("vllm/foo", "vllm/foo"),
         ("beta/vllm/foo", "beta/vllm/foo"),
-        ("%73ql-lora", "beta/sql-lora"),
-        ("sql-lora?x=1", "beta/sql-lora"),
+        ("%73ql-lora", "sql-lora"),
+        ("sql-lora?x=1", "sql-lora"),
     ],
 )
 def test_one_model_is_shown_by_any_selector(gateway, written, public_id):
@@ -148,14 +195,14 @@ def test_an_alias_has_the_card_of_its_first_target_that_is_served(gateway, vllm,
     said = {"alpha": {"created": 1}, "beta": {"created": 2, "max_model_len": 9}}[of]
     card = {"id": "chat", "object": "model", "owned_by": "aurora", **said}
     assert listed(gateway)["chat"] == card
-    assert list(listed(gateway)) == ["alpha/m", "beta/m", "chat"]
+    assert list(listed(gateway)) == ["chat", "m", "alpha/m", "beta/m"]
 
 
 @pytest.mark.parametrize("tiers", [[], [[]], [[TargetEntry("", "x")], [TargetEntry("x", MODEL)]]])
 def test_an_alias_that_nothing_serves_is_not_listed(gateway, vllm, tiers):
     gateway.publish(provider(vllm.url), aliases=[alias("chat", *map(tuple, tiers))])
 
-    assert list(listed(gateway)) == [f"alpha/{MODEL}"]
+    assert list(listed(gateway)) == [MODEL, f"alpha/{MODEL}"]
 
 
 def test_an_alias_stands_before_a_public_id_of_its_name(gateway, vllm):

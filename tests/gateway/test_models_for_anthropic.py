@@ -18,11 +18,18 @@ def card(id: str, **members: Any) -> dict[str, Any]:
     return {"id": id, "object": "model", "created": 1_700_000_000, **members}
 
 
+def named(id: str) -> dict[str, str]:
+    return {"id": id, "display_name": id}
+
+
 @pytest.fixture
 def many(gateway: MountedGateway, vllm: Any) -> list[str]:
-    """The public ids of 45 models, sorted."""
+    """What is listed of 45 models, none of which is pooled: aliases have their ids."""
     names = [f"org/m-{n:02}" for n in range(45)]
-    gateway.publish(provider(vllm.url, models={name: card(name) for name in names}))
+    gateway.publish(
+        provider(vllm.url, models={name: card(name) for name in names}),
+        aliases=[AliasEntry(name, ()) for name in names],
+    )
     return [f"alpha/{name}" for name in names]
 
 
@@ -49,8 +56,8 @@ def test_anthropics_client_shows_one_by_any_selector(gateway, vllm):
         with pytest.raises(anthropic.NotFoundError) as caught:
             client.models.retrieve("nope")
 
-    assert shown[0] == shown[1]
-    assert (shown[0].id, shown[0].display_name) == (f"alpha/{MODEL}", f"alpha/{MODEL}")
+    assert shown[1] == shown[0].model_copy(update=named(f"alpha/{MODEL}"))
+    assert (shown[0].id, shown[0].display_name) == (MODEL, MODEL)
     assert shown[0].created_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert (shown[0].max_input_tokens, shown[0].lifecycle) == (4096, "active")
     assert isinstance(caught.value.body, dict)
@@ -68,8 +75,8 @@ def test_an_alias_is_listed_among_the_models(gateway, vllm):
 
     listed = gateway.call("GET", "/v1/models", headers=VERSION).json["data"]
 
-    assert [model["id"] for model in listed] == ["alpha/m", "chat"]
-    assert listed[1] == listed[0] | {"id": "chat", "display_name": "chat"}
+    assert [model["id"] for model in listed] == ["chat", "m", "alpha/m"]
+    assert listed == [listed[0] | named(id) for id in ("chat", "m", "alpha/m")]
 
 
 @pytest.mark.parametrize(
@@ -93,16 +100,15 @@ def test_a_card_is_reworded_whatever_the_server_said(gateway, vllm, members, cre
 
     model = {
         "type": "model",
-        "id": "alpha/m",
-        "display_name": "alpha/m",
+        **named("m"),
         "created_at": created_at,
         "lifecycle": "active",
         **rest,
     }
     assert answer.json == {
-        "data": [model],
+        "data": [model, model | named("alpha/m")],
         "has_more": False,
-        "first_id": "alpha/m",
+        "first_id": "m",
         "last_id": "alpha/m",
     }
     assert gateway.call("GET", "/v1/models/m", headers=VERSION).json == model
@@ -129,7 +135,7 @@ def test_a_page_is_what_is_asked_for(gateway, many, query, expected, has_more):
     assert (page["first_id"], page["last_id"], page["has_more"]) == (ids[0], ids[-1], has_more)
 
 
-@pytest.mark.parametrize("query", ["lifecycle[]=retired", "after_id=z", "before_id=a"])
+@pytest.mark.parametrize("query", ["lifecycle[]=retired", "after_id=alpha/z", "before_id=a"])
 def test_an_empty_page_has_no_cursors(gateway, many, query):
     page = gateway.call("GET", f"/v1/models?{query}", headers=VERSION)
 
@@ -162,3 +168,27 @@ def test_others_get_openais_listing_whole_whatever_they_ask(gateway, many):
 
     assert answer.json["object"] == "list"
     assert len(answer.json["data"]) == len(many)
+
+
+PAGES = {
+    "": ["chat", "m", "n", "alpha/m", "alpha/n"],
+    "after_id=chat&limit=2": ["m", "n"],
+    "after_id=n": ["alpha/m", "alpha/n"],
+    "after_id=mm": ["n", "alpha/m", "alpha/n"],
+    "after_id=alpha/gone": ["alpha/m", "alpha/n"],
+    "before_id=alpha/n&limit=2": ["n", "alpha/m"],
+    "before_id=alpha/a": ["chat", "m", "n"],
+}
+"""Of a list in groups: aliases, pooled ids, those of one provider."""
+
+
+@pytest.mark.parametrize(("query", "ids"), PAGES.items())
+def test_pages_go_on_from_group_to_group(gateway, vllm, query, ids):
+    gateway.publish(
+        provider(vllm.url, models=["m", "n"]),
+        aliases=[AliasEntry("chat", ((TargetEntry("", "m"),),))],
+    )
+
+    page = gateway.call("GET", f"/v1/models?{query}", headers=VERSION).json
+
+    assert [model["id"] for model in page["data"]] == ids

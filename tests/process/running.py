@@ -137,9 +137,10 @@ class Running:
         return self.post("/v1/chat/completions", key, {"model": model, "messages": messages})
 
     def models(self, key: str) -> list[str]:
-        """The listed ids; none where the call fails."""
+        """The listed ids that name a provider; none where the call fails."""
         answer = self.get("/v1/models", key)
-        return [card["id"] for card in answer.json()["data"]] if answer.is_success else []
+        cards = answer.json()["data"] if answer.is_success else []
+        return [card["id"] for card in cards if card["id"].startswith(f"{card['owned_by']}/")]
 
     def request(self, method: str, path: str, key: str = "", **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {key}"} if key else {}

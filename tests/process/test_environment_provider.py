@@ -35,13 +35,14 @@ def openai(serve, vllm: ScriptedVllm) -> Iterator[OpenAI]:
 def test_the_official_client_chats_streams_embeds_and_lists(
     openai: OpenAI, vllm: ScriptedVllm
 ) -> None:
-    [card] = openai.models.list()
+    pooled, card = openai.models.list()
     chat = openai.chat.completions.create(model=MODEL, messages=HELLO)
     stream = openai.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
     said = [chunk.choices[0].delta.content for chunk in stream if chunk.choices]
     embedding = openai.embeddings.create(model=MODEL, input="Hello", encoding_format="float")
 
-    assert (card.id, card.owned_by) == (MODEL, "vllm")
+    assert (pooled.id, card.id) == (vllm.models[0], MODEL)
+    assert (pooled.owned_by, card.owned_by) == ("vllm", "vllm")
     assert chat.to_dict() == load("gen_chat_plain").json
     assert len(said) > 2
     assert embedding.data[0].embedding == load("embed_emb_float").json["data"][0]["embedding"]

@@ -143,12 +143,14 @@ def aurora(
 
 
 def wait_for_models(server: Server, key: str, count: int) -> None:
-    """Return once Aurora lists `count` models: it is ready with the first. Raises NotReady."""
+    """Return once Aurora lists `count` models, each of one server: it is ready with the first.
+    Raises NotReady."""
     headers = {"Authorization": f"Bearer {key}"}
 
     def listed() -> bool:
         answer = httpx.get(server.url + "/v1/models", headers=headers)
-        return answer.status_code == 200 and len(answer.json()["data"]) == count
+        cards = answer.json()["data"] if answer.status_code == 200 else []
+        return sum(card["id"].startswith(f"{card['owned_by']}/") for card in cards) == count
 
     if not soon(listed, AURORA_READY_SECONDS):
         raise NotReady(f"Aurora does not list {count} models.\n{server.tail()}")

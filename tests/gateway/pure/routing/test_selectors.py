@@ -212,19 +212,36 @@ def test_an_alias_that_leads_nowhere_is_unknown_even_if_it_shadows(name):
 
 
 @given(snapshots())
-def test_every_listed_id_leads_to_exactly_its_own_provider_and_model(known):
+def test_every_public_id_leads_to_exactly_its_own_provider_and_model(known):
     for entry in known.providers.values():
         for model in entry.models:
-            assert public_id(entry.name, model) in known.cards
+            card = known.cards[public_id(entry.name, model)]
+            assert (card["id"], card["owned_by"]) == (public_id(entry.name, model), entry.name)
             assert route(public_id(entry.name, model), known) == Target(entry, model)
-    assert len(known.cards) == sum(len(entry.models) for entry in known.providers.values())
 
 
 @given(snapshots())
-def test_the_listing_is_sorted_and_each_card_says_whose_it_is(known):
-    assert list(known.cards) == sorted(known.cards)
-    for public, card in known.cards.items():
-        assert (card["id"], card["owned_by"]) == (public, public.partition("/")[0])
+def test_every_other_listed_id_leads_to_all_servers_that_know_a_model_by_it(known):
+    public = {public_id(e.name, model) for e in known.providers.values() for model in e.models}
+    for id in known.cards.keys() - public:
+        [tier] = tiers(id, known)
+        serving = [entry for entry in known.providers.values() if id in entry.models]
+        assert [share.target for share in tier] == [Target(entry, id) for entry in serving]
+        assert (known.cards[id]["id"], known.cards[id]["owned_by"]) == (id, serving[0].type)
+
+
+@given(snapshots())
+def test_no_id_that_means_a_pool_is_missing(known):
+    for entry in known.providers.values():
+        for model in entry.models:
+            found = tiers(model, known)
+            means_itself = {share.target.model for tier in found for share in tier} == {model}
+            assert (model in known.cards) or not means_itself
+
+
+@given(snapshots())
+def test_the_listing_is_sorted_by_rank(known):
+    assert list(known.cards) == sorted(known.cards, key=known.rank)
 
 
 def test_an_unknown_model_is_repeated_in_part_only():
