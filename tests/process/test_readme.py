@@ -101,7 +101,7 @@ def test_a_server_without_a_key_answers_a_chat(example: str, vllm: ScriptedVllm)
 
 @pytest.mark.parametrize("example", [1], indirect=True)
 def test_a_server_with_a_key_lists_its_model(example: str) -> None:
-    [card] = json.loads(example)["data"]
+    _, card = json.loads(example)["data"]
     assert card["id"] == "vllm/meta-llama/Llama-3.1-8B-Instruct"
 
 
