@@ -14,6 +14,7 @@ from django.urls import re_path
 
 django_application = get_asgi_application()  # sets Django up: what follows needs its models
 
+from aurora_site import pages  # noqa: E402
 from aurora_site.lifespan import Lifespan  # noqa: E402
 from gateway.application import Gateway  # noqa: E402
 from gateway.bounded import Bounded  # noqa: E402
@@ -65,7 +66,9 @@ background = Background(
 )
 # Django spools bodies, and without a limit: it gets only what is let through.
 most = min(options["AURORA_MAX_BODY_BYTES"], 2 * 2**20)
-bounded_django = Bounded(django_application, Limits(most, limits.upload_stall_seconds))
+bounded_django = Bounded(
+    django_application, Limits(most, limits.upload_stall_seconds), refuse=pages.refuse
+)
 # Channels routes to ASGI applications by Django's patterns, whose types speak of views alone.
 routes = [
     re_path(r"^(?:$|admin(?:/|$)|api(?:/|$)|static/)", bounded_django),  # type: ignore[arg-type]

@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
+from aurora_site import public
 from aurora_site.environment.cleaning import parts
 from aurora_site.environment.showing import shown
+from aurora_site.public import PublicUrl
 
 
 class BadOption(ValueError):
@@ -83,14 +84,8 @@ def log_level(value: str) -> str:
     return one_of("debug", "info", "warning", "error")("warning" if level == "warn" else level)
 
 
-def public_url(value: str) -> str:
-    if not value:
-        return ""
-    parts = _split(value)
-    rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or any(rest):
-        raise ValueError("a URL such as https://aurora.example.com is needed, and no more of it")
-    return f"{parts.scheme}://{parts.netloc}"
+def public_urls(value: str) -> tuple[PublicUrl, ...]:
+    return tuple(map(public.parse, parts(value)))
 
 
 def origins(value: str) -> tuple[str, ...]:
@@ -103,30 +98,20 @@ def origins(value: str) -> tuple[str, ...]:
 def _origin(value: str) -> str:
     if value == "*":
         raise ValueError("`*` stands for every origin: give it alone")
-    return public_url(value).lower()
+    return str(public.parse(value))
 
 
 def database_url(value: str) -> str:
     """Never repeats the URL: it may hold a password."""
     if not value:
         return ""
-    parts = _split(value)
-    if parts.scheme not in {"postgres", "postgresql", "sqlite"}:
+    split = public.split(value)
+    if split.scheme not in {"postgres", "postgresql", "sqlite"}:
         raise ValueError(
             "a URL such as postgres://user:password@host:5432/name is needed,"
             " or sqlite:////absolute/path"
         )
     return value
-
-
-def _split(value: str) -> SplitResult:
-    """Raises ValueError, without repeating `value`."""
-    try:
-        split = urlsplit(value)
-        _ = split.port
-    except ValueError:
-        raise ValueError("this is not a URL: its host or port cannot be read") from None
-    return split
 
 
 OPTIONS = (
@@ -138,7 +123,8 @@ OPTIONS = (
     Option("AURORA_MASTER_KEY", secret, "", "A master key to accept. Changing it retires, at the next start, the one it held before.", is_secret=True),
     Option("AURORA_ADMIN_PASSWORD", password, "", "Password of the superuser `admin`, who is made at start if missing.", is_secret=True),
     Option("AURORA_SECRET_KEYS", secrets, "", "The keyring: secrets of 32 or more characters, comma-separated, newest first. Made in the data folder without it; required with DATABASE_URL.", is_secret=True),
-    Option("AURORA_PUBLIC_URL", public_url, "", "Where browsers find the admin, such as https://aurora.example.com: fixes the host, and with https makes cookies secure."),
+    Option("AURORA_PUBLIC_URL", public_urls, "", "Where browsers find the admin, such as https://aurora.example.com; several are separated by commas. The admin then answers under these hosts alone, and with https it redirects to it and makes cookies secure."),
+    Option("AURORA_HSTS_SECONDS", whole(0, 63_072_000), "0", "With an https public URL: how long browsers remember to come by https only (Strict-Transport-Security); with 0 they are not told to."),
     Option("AURORA_CORS_ORIGINS", origins, "", "Web pages that may call `/v1` and `/p` from a browser: their origins, such as https://chat.example.com, comma-separated, or `*` for all. Never the admin."),
     Option("AURORA_MAX_BODY_BYTES", whole(1, 2**40), str(32 * 2**20), "Largest request body in bytes; over it a call is answered 413."),
     Option("AURORA_UPLOAD_STALL_SECONDS", whole(1, 3600), "30", "Longest silence within an upload before the call is answered 408."),

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 
+from aurora_site import pages
 from gateway import errors
 from gateway.state.lane import named
 
@@ -27,16 +28,14 @@ Failure = OperationalError | InterfaceError
 log = logging.getLogger("aurora.admin")
 
 
-class Unavailable(HttpResponse):
+class Unavailable(pages.Refusal):
     """The answer while the database fails. `failure` is what the log may tell of it."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, request: HttpRequest, failure: Failure) -> None:
         error = errors.DatabaseUnavailable(
             "The database does not answer, and what was asked for may not be done. Try again soon."
         )
-        super().__init__(
-            errors.shape(error), "application/json", error.status, headers=error.headers
-        )
+        super().__init__(request, error)
         self.failure = failure
 
 
@@ -76,7 +75,7 @@ class Outages:
         with connection.execute_wrapper(partial(_watched, failures)):
             answer = self._get_response(request)
         if failures and not isinstance(answer, Unavailable):
-            answer = Unavailable(failures[0])
+            answer = Unavailable(request, failures[0])
         if isinstance(answer, Unavailable):
             self._tell_of(answer.failure)
         elif connection.connection is not None:

@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import environ
 
@@ -32,18 +31,27 @@ except (environment.BadFile, options.BadOption, keyring.BadKeyring) as error:
 except OSError as error:
     sys.exit(f"aurora: AURORA_DATA_DIR: {error}")
 
-PUBLIC_URL = OPTIONS["AURORA_PUBLIC_URL"]
-BEHIND_TLS = PUBLIC_URL.startswith("https://")
+PUBLIC_URLS = OPTIONS["AURORA_PUBLIC_URL"]
+EXPECTS_TLS = any(url.is_https for url in PUBLIC_URLS)
 
 DEBUG = False
 SECRET_KEY, *SECRET_KEY_FALLBACKS = KEYRING.derived_texts("django")
-ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or ""] if PUBLIC_URL else ["*"]
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
-CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = BEHIND_TLS
-SECURE_SSL_REDIRECT = BEHIND_TLS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
-SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
+ALLOWED_HOSTS = ["*"]  # `PublicHosts` decides, for pages alone: a key is good under any name
+CSRF_TRUSTED_ORIGINS = [str(url) for url in PUBLIC_URLS]
+# Named after the keyring: two installations on one host do not sign each other's people out, and
+# processes that share one keyring share sessions. By the oldest secret, which rotation keeps.
+COOKIE_SUFFIX = KEYRING.derived_texts("cookie names")[-1][:8]
+SESSION_COOKIE_NAME = f"aurora_session_{COOKIE_SUFFIX}"
+CSRF_COOKIE_NAME = f"aurora_csrf_{COOKIE_SUFFIX}"
+# A secure cookie does not come back over plain HTTP, which a second public URL may be.
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = EXPECTS_TLS and all(u.is_https for u in PUBLIC_URLS)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if EXPECTS_TLS else None
+SECURE_HSTS_SECONDS = OPTIONS["AURORA_HSTS_SECONDS"] if EXPECTS_TLS else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # forged forms: `SameOriginForms` is Django's middleware, taught more
+    "security.W004",  # HSTS: the operator decides, by AURORA_HSTS_SECONDS
+    "security.W008",  # `PublicHosts` redirects to https: the management API is never redirected
+]
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
@@ -63,16 +71,18 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aurora_site.public_hosts.PublicHosts",
     "aurora_site.outages.Outages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "aurora_site.forgery.SameOriginForms",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "providers.admin.actor.ActorMiddleware",
 ]
-CSRF_FAILURE_VIEW = "aurora_site.urls.csrf_failure"
+CSRF_FAILURE_VIEW = "aurora_site.forgery.refuse"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGIN_REDIRECT_URL = "admin:index"
 ROOT_URLCONF = "aurora_site.urls"
 ASGI_APPLICATION = "aurora_site.asgi.application"
@@ -129,8 +139,9 @@ LOGGING = {
     "root": {"handlers": ["stdout"], "level": "WARNING"},
     "loggers": {
         "aurora": {"level": OPTIONS["AURORA_LOG_LEVEL"].upper()},
-        # A wrong Host is any scanner's; a traceback for each would fill the log.
+        # A Host that is none is any scanner's; a traceback for each would fill the log.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.security.csrf": {"level": "CRITICAL"},  # `forgery` logs it, with what to do
         "django.request": {"level": "ERROR", "filters": ["no_outages"]},
         "python_multipart": {"level": "CRITICAL"},  # of a broken form, its sender is told
     },

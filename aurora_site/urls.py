@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from aurora_site import pages
 from aurora_site.outages import Unavailable, failure_behind
 from gateway import errors
 
@@ -20,35 +21,27 @@ urlpatterns = [
 ]
 
 
-def _json(error: errors.GatewayError, status: int) -> HttpResponse:
-    return HttpResponse(errors.shape(error), status=status, content_type="application/json")
-
-
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Such as a Host header that AURORA_PUBLIC_URL does not allow."""
+    """Such as a Host header that is no host."""
     if failure := failure_behind(exception):
-        return Unavailable(failure)
-    return _json(errors.InvalidRequest("This request cannot be served."), 400)
+        return Unavailable(request, failure)
+    return pages.Refusal(request, errors.InvalidRequest("This request cannot be served."))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _json(errors.NotPermitted("This is not permitted."), 403)
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return _json(errors.NotPermitted(f"This form cannot be taken; load it anew. {reason}"), 403)
+    return pages.Refusal(request, errors.NotPermitted("Your account may not do this."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _json(errors.UnknownPath(f"There is nothing at {request.path[:200]}."), 404)
+    return pages.Refusal(request, errors.UnknownPath(f"There is nothing at {request.path[:200]}."))
 
 
 def server_error(request: HttpRequest, *arguments: Any) -> HttpResponse:
     """Django calls it while it handles the exception."""
     if failure := failure_behind(sys.exception()):
-        return Unavailable(failure)
-    return _json(
-        errors.GatewayError("Aurora failed to handle this request; its log says why."), 500
+        return Unavailable(request, failure)
+    return pages.Refusal(
+        request, errors.GatewayError("Aurora failed to handle this request; its log says why.")
     )
 
 

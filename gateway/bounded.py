@@ -33,8 +33,10 @@ class Bounded:
         limits: Limits,
         *,
         most_waiting_seconds: float = MOST_WAITING_SECONDS,
+        refuse: Callable[[Client, GatewayError], Awaitable[None]] = Client.refuse,
     ) -> None:
-        self._application, self._limits = application, limits
+        """`refuse` words a refusal for whoever made the request."""
+        self._application, self._limits, self._refuse = application, limits, refuse
         self._most_waiting_seconds = most_waiting_seconds
         self._places = asyncio.Semaphore(AT_ONCE)
         self._waiting, self._uploading = 0, 0
@@ -46,7 +48,7 @@ class Bounded:
             async with self._place():
                 await self._application(scope, _given(body, receive), _identified(client, send))
         except GatewayError as error:
-            await client.refuse(error)
+            await self._refuse(client, error)
         except ClientGone:
             return
 

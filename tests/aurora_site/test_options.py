@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aurora_site import options
 from aurora_site.options import OPTIONS, BadOption
+from aurora_site.public import PublicUrl
 
 ONE, TWO = "1" * 32, "2" * 64
 ANY_TEXT: list[tuple[str, Any]] = [("$HOME", "$HOME"), ("a=b, c", "a=b, c")]
@@ -46,15 +47,23 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
         "at least 32 characters",
     ),
     "AURORA_PUBLIC_URL": (
-        "",
+        (),
         [
-            ("https://aurora.example.com", "https://aurora.example.com"),
-            ("https://aurora.example.com/", "https://aurora.example.com"),
-            ("http://localhost:8080", "http://localhost:8080"),
+            ("https://Aurora.example.com/", (PublicUrl("https", "aurora.example.com", None),)),
+            ("http://localhost:8080", (PublicUrl("http", "localhost", 8080),)),
+            (
+                "https://a.example:443, http://[2001:DB8::1]:81,https://bücher.example",
+                (
+                    PublicUrl("https", "a.example", None),
+                    PublicUrl("http", "2001:db8::1", 81),
+                    PublicUrl("https", "xn--bcher-kva.example", None),
+                ),
+            ),
         ],
-        ["aurora.example.com", "ftp://h", "https://", "https://h/path", "https://[h", "//h"],
+        ["aurora.example.com", "ftp://h", "https://", "https://h/path", "https://[h", "//h", "https://a..b"],
         "",
     ),
+    "AURORA_HSTS_SECONDS": (0, [("31536000", 31_536_000)], ["-1", "a year"], "from 0 to 63072000"),
     "AURORA_CORS_ORIGINS": (
         (),
         [

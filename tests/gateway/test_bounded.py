@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from aurora_site import pages
 from gateway.bounded import AT_ONCE, MOST_UPLOADING, Bounded
 from gateway.client import Limits
 from tests.mounted import error_of
@@ -221,3 +222,25 @@ def test_a_slow_answer_is_not_bounded(server_thread):
         client.send(request_bytes("GET", "/admin/"))
         assert client.read_answer().body == b"late"
     server_thread.stop(url)
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "content_type"),
+    [
+        ("/admin/", "text/html,*/*", "text/html; charset=utf-8"),
+        ("/admin/", "*/*", "application/json"),
+        ("/api/keys/", "text/html", "application/json"),
+    ],
+)
+def test_a_person_who_sends_too_much_gets_a_page_and_a_program_json(
+    server_thread, path, accept, content_type
+):
+    url = server_thread.start(Bounded(Reading(), LIMITS, refuse=pages.refuse), drain_seconds=0.05)
+    with RawClient("127.0.0.1", urlsplit(url).port or 0) as client:
+        client.send(request_bytes("POST", path, [("Accept", accept)], b"x" * 1001))
+        refused = client.read_answer()
+    server_thread.stop(url)
+
+    assert refused.status == 413
+    assert refused.headers["content-type"] == content_type
+    assert b"1000 bytes at most" in refused.body

@@ -21,7 +21,7 @@ class Operator:
         try:
             self.open("/admin/login/")
             landed = self._send("/admin/login/", username="admin", password=password)
-            assert "sessionid" in self._browser.cookies, landed.text
+            assert self._cookies("aurora_session_"), landed.text
         except BaseException:
             self._browser.close()
             raise
@@ -34,7 +34,7 @@ class Operator:
 
     @property
     def session(self) -> str:
-        return str(self._browser.cookies["sessionid"])
+        return self._cookies("aurora_session_")[0]
 
     def open(self, path: str) -> httpx.Response:
         return self._browser.get(path)
@@ -67,8 +67,13 @@ class Operator:
         revoked = self._send(f"{KEYS}{key}/revoke/")
         assert revoked.status_code == 302, revoked.text
 
+    def _cookies(self, beginning: str) -> list[str]:
+        """The values of cookies so named: the end of a name is the installation's own."""
+        jar = self._browser.cookies.jar
+        return [cookie.value or "" for cookie in jar if cookie.name.startswith(beginning)]
+
     def _send(self, path: str, **form: Any) -> httpx.Response:
-        token = self._browser.cookies["csrftoken"]
+        [token] = self._cookies("aurora_csrf_")
         return self._browser.post(path, data={**form, "csrfmiddlewaretoken": token})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db.models.signals import pre_save
@@ -136,7 +137,7 @@ def test_a_session_needs_its_csrf_token_to_change_anything(
     assert answer.status_code == 403
     assert "CSRF" in refusal(answer)["message"]
     token = "a" * 32
-    client.cookies["csrftoken"] = token
+    client.cookies[settings.CSRF_COOKIE_NAME] = token
     assert Api(client=client).call(method, path, body, x_csrftoken=token).status_code < 300
 
 

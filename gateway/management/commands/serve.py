@@ -133,9 +133,6 @@ def _raise_open_files_limit() -> None:
 
 
 def _announce(host: str, port: int) -> None:
-    fields = {
-        "host": host,
-        "port": port,
-        "admin": f"{settings.PUBLIC_URL or f'http://localhost:{port}'}/admin/",
-    }
+    public = settings.PUBLIC_URLS[0] if settings.PUBLIC_URLS else f"http://localhost:{port}"
+    fields = {"host": host, "port": port, "admin": f"{public}/admin/"}
     log.info("listening on http://%s:%s", host, port, extra={"fields": fields})

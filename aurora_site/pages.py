@@ -1,0 +1,60 @@
+"""How Aurora's own refusals look: a page for a person below /admin/, the one JSON shape elsewhere."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from gateway import errors
+from gateway.client import Client
+from gateway.errors import GatewayError
+from gateway.headers import first
+
+HTML = "text/html; charset=utf-8"
+TITLES = {
+    400: "This page cannot be shown",
+    403: "This is not permitted",
+    404: "There is no such page",
+    408: "The upload was too slow",
+    413: "This is too large",
+    500: "Aurora failed to make this page",
+    503: "Aurora cannot answer at the moment",
+}
+
+
+class Refusal(HttpResponse):
+    """The answer of Django's part for `error`."""
+
+    def __init__(self, request: HttpRequest, error: GatewayError) -> None:
+        body, content_type = errors.shape(error), "application/json"
+        if _is_for_a_person(request.path, request.headers.get("accept", "")):
+            page = _page(error, request.headers.get("x-request-id", ""))
+            body, content_type = page.encode(), HTML
+        super().__init__(body, content_type, error.status, headers=error.headers)
+
+
+async def refuse(client: Client, error: GatewayError) -> None:
+    """Refuse a request that has not come to Django's part."""
+    request = client.request
+    accept = first(request.headers, b"accept") or b""
+    if not _is_for_a_person(request.path, accept.decode("latin-1")):
+        await client.refuse(error)
+        return
+    headers = [(b"content-type", HTML.encode())]
+    headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    await client.answer(error.status, headers, _page(error, request.id).encode())
+
+
+def _is_for_a_person(path: str, accept: str) -> bool:
+    """Scripts of a page ask with `Accept: */*`, and programs with none or JSON's."""
+    return (path == "/" or path.startswith("/admin")) and "text/html" in accept.lower()
+
+
+def _page(error: GatewayError, request_id: str) -> str:
+    title = TITLES.get(error.status, HTTPStatus(error.status).phrase)
+    return render_to_string(
+        "error.html",
+        {"title": title, "message": str(error), "status": error.status, "request_id": request_id},
+    )
