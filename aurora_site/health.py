@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aurora_site import environment, options
 
+ADDRESS = ("AURORA_HOST", "AURORA_PORT")
 SECONDS = 4.0
 FOLDER = Path(__file__).resolve().parent.parent
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening everywhere is asked here
@@ -23,9 +24,8 @@ WELL = b"HTTP/1.1 200 "
 def main(process: Mapping[str, str], folder: Path = FOLDER) -> str:
     """What is wrong, "" if it lives."""
     try:
-        values = environment.load(process, folder).values
-        host = options.read_one("AURORA_HOST", values)
-        port = options.read_one("AURORA_PORT", values)
+        values = environment.load(process, folder, ADDRESS, with_providers=False).values
+        host, port = (options.read_one(name, values) for name in ADDRESS)
     except (environment.BadFile, options.BadOption) as error:
         return str(error)
     return _problem(LOOPBACK.get(host, host), port)

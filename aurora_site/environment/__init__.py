@@ -1,7 +1,7 @@
 """The one place through which the variables pass, of the process and of `.env`: merged and cleaned.
 
-`cleaning` says what cleaned means, `files` and `dotenv` read, `kubernetes` and `names` know whose a
-variable is.
+`cleaning` says what cleaned means, `dotenv` and `secret_files` read, `kubernetes` and `names` know
+whose a variable is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aurora_site.environment import dotenv, kubernetes, names
+from aurora_site.environment import dotenv, kubernetes, names, secret_files
 from aurora_site.environment.cleaning import cleaned
 from aurora_site.environment.files import BadFile
 
@@ -44,11 +44,18 @@ class Environment:
     notices: tuple[Notice, ...] = ()
 
 
-def load(process: Mapping[str, str], folder: Path, options: Collection[str] = ()) -> Environment:
-    """The variables of the process and, where it has none of a name, of `.env` in `folder`.
+def load(
+    process: Mapping[str, str],
+    folder: Path,
+    options: Collection[str] = (),
+    *,
+    with_providers: bool = True,
+) -> Environment:
+    """The variables of the process and, where it has none of a name, of `.env` in `folder`; and
+    the settings that stand in files of their own.
 
-    `options` are the names of the settings. Raises BadFile if the file is there and cannot be read
-    whole.
+    `options` are the names of the settings, to which those of providers belong too if wanted.
+    Raises BadFile if a file is there and cannot be read whole.
     """
     path = folder / FILE_NAME
     file = dotenv.read(path)
@@ -57,11 +64,13 @@ def load(process: Mapping[str, str], folder: Path, options: Collection[str] = ()
     values |= dict.fromkeys(injected, "")
     of_file = {name: value for name, value in file.values.items() if not values.get(name)}
     merged = {name: value for name, value in (values | of_file).items() if value}
+    settings = names.Settings(options, with_providers)
+    merged |= secret_files.read(merged, folder, settings.has)
     others = {name: value for name, value in of_file.items() if not name.startswith(OURS)}
     notices = [
         *_injected(injected),
         *(_repeated(path, name) for name in file.repeated),
-        *(_unknown(text) for text in names.unknown(merged, options)),
+        *(_unknown(text) for text in settings.unknown(merged)),
     ]
     return Environment(merged, others, tuple(notices))
 

@@ -10,7 +10,8 @@ import pytest
 from openai import OpenAI
 
 from tests.process.databases import Database
-from tests.process.running import LIVE_SECONDS, Aurora, copy_program
+from tests.process.operators import Operator
+from tests.process.running import LIVE_SECONDS, START_SECONDS, Aurora, copy_program
 from tests.processes import eventually
 from tests.recorded import load
 from tests.scripted_vllm import ScriptedVllm
@@ -64,3 +65,24 @@ def test_a_file_env_beside_the_program_is_read(
         answer = aurora.chat(MASTER_KEY, f"vllm-file/{vllm.models[0]}")
 
     assert (answer.status_code, answer.headers["x-aurora-provider"]) == (200, "vllm-file")
+
+
+def test_every_setting_mounted_as_a_file_is_read(
+    checkout: Path, database: Database, tmp_path: Path, vllm: ScriptedVllm
+) -> None:
+    vllm.required_key = VLLM_KEY
+    values = {
+        **database.settings,
+        "AURORA_MASTER_KEY": MASTER_KEY,
+        "AURORA_ADMIN_PASSWORD": "a-password-in-a-file",
+        "VLLM_BASE_URL": vllm.url,
+        "VLLM_API_KEY": VLLM_KEY,
+    }
+    for name, value in values.items():
+        (tmp_path / name).write_text(f"{value}\n")
+
+    with Aurora(checkout, {f"{name}_FILE": str(tmp_path / name) for name in values}) as aurora:
+        eventually(lambda: aurora.models(MASTER_KEY), START_SECONDS)
+        assert aurora.chat(MASTER_KEY, MODEL).is_success
+        with Operator(aurora.url, "a-password-in-a-file") as operator:
+            assert operator.id_of("vllm")

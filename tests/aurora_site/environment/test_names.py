@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
-from aurora_site.environment import load, names
+from aurora_site.environment import load
 from aurora_site.environment.kubernetes import injected
+from aurora_site.environment.names import Settings
 from aurora_site.options import NAMES
 
 OF_KUBERNETES = {
@@ -108,14 +109,18 @@ def test_it_is_ignored_in_favour_of_the_file_and_told_in_one_line(tmp_path):
         ("VLLM_EU_WEST_1_APIKEY", "VLLM_EU_WEST_1_API_KEY"),
         ("VLLM_EU_URL", "VLLM_EU_BASE_URL"),
         ("vllm_base_url", "VLLM_BASE_URL"),
+        ("AURORA_MASTERKEY_FILE", "AURORA_MASTER_KEY_FILE"),
+        ("VLLM_APIKEY_FILE", "VLLM_API_KEY_FILE"),
     ],
 )
 def test_a_name_that_is_nearly_one_of_ours_is_told_with_that(name, meant):
-    assert list(names.unknown([name], NAMES)) == [f"{name}: has no effect; did you mean {meant}?"]
+    assert list(Settings(NAMES).unknown([name])) == [
+        f"{name}: has no effect; did you mean {meant}?"
+    ]
 
 
 def test_a_name_that_is_nothing_like_ours_is_told_too():
-    [sentence] = names.unknown(["AURORA_XYZZY"], NAMES)
+    [sentence] = Settings(NAMES).unknown(["AURORA_XYZZY"])
     assert sentence == "AURORA_XYZZY: has no effect, since there is no such setting"
 
 
@@ -126,6 +131,9 @@ def test_a_name_that_is_nothing_like_ours_is_told_too():
         *OF_VLLM,
         "VLLM_BASE_URL",
         "VLLM_Test_API_KEY",
+        "VLLM_EU_API_KEY_FILE",
+        "AURORA_MASTER_KEY_FILE",
+        "DATABASE_URL_FILE",
         "VLLM_MODELS_MODELS",
         "PATH",
         "DATABASE_URI",
@@ -135,4 +143,4 @@ def test_a_name_that_is_nothing_like_ours_is_told_too():
     ],
 )
 def test_of_all_others_nothing_is_said(name):
-    assert list(names.unknown([name], NAMES)) == []
+    assert list(Settings(NAMES).unknown([name])) == []
