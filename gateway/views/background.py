@@ -11,12 +11,15 @@ from uuid import UUID
 from gateway import dialects
 from gateway.client import Client, Limits, Message, Send
 from gateway.dialects import Dialect
+from gateway.endpoints import RESPONSES
 from gateway.errors import GatewayError
 from gateway.records import Record
 from gateway.relay import STREAM_HEADERS
+from gateway.routing import Way
 from gateway.runs import KEEP_ALIVE, Run, Work, told_after
 from gateway.state.values import Copy
 from gateway.translation.responses.frame import Frame
+from gateway.translation.responses.request import kept_tools
 from gateway.views.delivering import Asked, deliver_asked, first_way
 from gateway.views.exchange import Exchange
 
@@ -47,7 +50,7 @@ async def begin(exchange: Exchange, creation: Creation) -> Begun:
     way, said_model = first_way(exchange, creation.call.selector)
     exchange.record.model = way.target.model
     creation.put(way)
-    queued = _queued(creation, said_model)
+    queued = _queued(creation, way, said_model)
     asked, size = _asked(creation), _size_bytes(creation)
     await exchange.runs.start(queued, _work(exchange, asked), size)
     return Begun(queued, creation.ask.stream)
@@ -70,9 +73,10 @@ def _size_bytes(creation: Creation) -> int:
     return sum(memoryview(raw).nbytes for raw in creation.members.values())
 
 
-def _queued(creation: Creation, model: str) -> Copy:
+def _queued(creation: Creation, way: Way, model: str) -> Copy:
     """As it is told before any server has: `model` is what it says as its model."""
-    frame = Frame.of(creation.members, model, creation.stamp, creation.echo)
+    tools = None if way.path == RESPONSES else kept_tools(creation.members)
+    frame = Frame.of(creation.members, model, creation.stamp, creation.echo, tools=tools)
     return Copy(
         creation.origin.owner,
         frame.id,

@@ -1,4 +1,7 @@
-"""Conversations and their items: what a caller keeps here to go on from."""
+"""Conversations and their items: what a caller keeps here to go on from.
+
+Items are given whole, so whatever `include` asks for is there, and it is not read.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,6 @@ from gateway.state.values import Conversation, Page, quoted
 from gateway.translation import Stamp
 from gateway.translation.responses import adding, options, reading
 from gateway.views.exchange import Exchange, Members, authenticated
-
-INCLUDABLE = frozenset(
-    {
-        "file_search_call.results",
-        "web_search_call.results",
-        "web_search_call.action.sources",
-        "message.input_image.image_url",
-        "computer_call_output.output.image_url",
-        "code_interpreter_call.outputs",
-        "reasoning.encrypted_content",
-        "message.output_text.logprobs",
-    }
-)
-"""What may be asked to be included. Items are given whole, so it changes nothing."""
 
 
 async def create(exchange: Exchange) -> None:
@@ -68,7 +57,6 @@ async def delete(exchange: Exchange) -> None:
 async def list_items(exchange: Exchange) -> None:
     owner = _owner(exchange)
     page = paging.asked(exchange.client.request.query, paging.ITEMS)
-    check_included(exchange)
     with Watched(exchange.client):
         found = await exchange.store.conversation_items(
             owner, exchange.name("id"), limit=page.limit, order=page.order, after=page.after
@@ -79,7 +67,6 @@ async def list_items(exchange: Exchange) -> None:
 async def add_items(exchange: Exchange) -> None:
     """Answers what was added: each item as it is kept."""
     owner = _owner(exchange)
-    check_included(exchange)
     members = await _members(exchange, "items")
     if "items" not in members:
         raise InvalidRequest("The body must hold `items`.", param="items")
@@ -91,7 +78,6 @@ async def add_items(exchange: Exchange) -> None:
 
 async def show_item(exchange: Exchange) -> None:
     owner = _owner(exchange)
-    check_included(exchange)
     with Watched(exchange.client):
         item = await exchange.store.item(owner, exchange.name("id"), exchange.name("item"))
         await exchange.client.answer_json(200, item)
@@ -102,11 +88,6 @@ async def delete_item(exchange: Exchange) -> None:
     owner, id = _owner(exchange), exchange.name("id")
     with Watched(exchange.client):
         await _answer(exchange, await exchange.store.delete_item(owner, id, exchange.name("item")))
-
-
-def check_included(exchange: Exchange) -> None:
-    """Raises InvalidRequest for an `include` that there is not."""
-    paging.all_of(exchange.client.request.query, "include", INCLUDABLE)
 
 
 def _owner(exchange: Exchange) -> UUID:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway import paging
 from gateway.client import Watched
-from gateway.views.conversations import check_included
 from gateway.views.exchange import Exchange, authenticated
 
 
@@ -12,7 +11,6 @@ async def list_input_items(exchange: Exchange) -> None:
     """The items of its own request, not those that it goes on from."""
     owner = authenticated(exchange).key.owner
     page = paging.asked(exchange.client.request.query, paging.INPUT_ITEMS)
-    check_included(exchange)
     with Watched(exchange.client):
         found = await exchange.store.input_items(
             owner,

@@ -1,7 +1,8 @@
 """Items that are put into a conversation by themselves. Pure.
 
 No server sees them before they are kept, and one that none can read would spoil the conversation:
-so what each kind cannot do without is checked here.
+so what a kind cannot do without is checked here. Other kinds, known or not, are taken as they are:
+a server that cannot use them is told of them in words.
 """
 
 from __future__ import annotations
@@ -18,14 +19,6 @@ from gateway.translation.responses.items import kind_of
 MOST_ITEMS = 20
 _ROLES = ("user", "assistant", "system", "developer", "tool", "critic", "discriminator", "unknown")
 _REFERENCE = "item_reference"
-_UNCHECKED = (
-    _REFERENCE, "additional_tools", "apply_patch_call", "apply_patch_call_output",
-    "code_interpreter_call", "compaction", "computer_call", "computer_call_output",
-    "configuration_update", "file_search_call", "image_generation_call", "local_shell_call",
-    "local_shell_call_output", "mcp_approval_request", "mcp_approval_response", "mcp_call",
-    "mcp_list_tools", "program", "program_output", "shell_call", "shell_call_output",
-    "tool_search_call", "tool_search_output", "web_search_call",
-)  # fmt: skip
 
 
 def kept(given: Any, stamp: Stamp) -> list[bytes]:
@@ -45,7 +38,7 @@ def references(given: Any) -> dict[int, str]:
 def _kept(value: Any, param: str, stamp: Stamp) -> bytes:
     item = reading.mapping(value, param)
     kind = kind_of(item)
-    if not isinstance(kind, str) or kind not in (*_CHECKS, *_UNCHECKED):
+    if not isinstance(kind, str):
         reading.refuse(f"{param}.type", f"`{param}.type` must be the type of an item.")
     if kind in _CHECKS:
         _CHECKS[kind](item, param)

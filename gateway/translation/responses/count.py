@@ -38,13 +38,12 @@ def to_tokenize(
     members: Mapping[str, msgspec.Raw], model: str, *, context_length: int = 0
 ) -> Translation:
     """The call's prompt, to be counted as `model` would read it. Raises InvalidRequest."""
-    toolbox = read_tools(members)
+    listed = read_items(members)
+    toolbox = read_tools(members, listed)
     chat = options.mapped(members)
     body: dict[str, Any] = {
         "model": model,
-        **prompt(
-            members, read_items(members), chat, naming(context_length, "previous_response_id")
-        ),
+        **prompt(members, listed, chat, naming(context_length, "previous_response_id")),
         **{name: chat[name] for name in _PASSED if name in chat},
     }
     effort = chat.get("reasoning_effort")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from gateway.translation import Stamp
-from gateway.translation.responses import reading
+from gateway.translation.responses import options, reading
 from gateway.translation.responses.echo import Echo
 
 _NULL = msgspec.Raw(b"null")
@@ -21,7 +21,6 @@ _REPEATED: Mapping[str, msgspec.Raw] = {
     "parallel_tool_calls": msgspec.Raw(b"true"),
     "prompt_cache_key": _NULL,
     "safety_identifier": _NULL,
-    "service_tier": msgspec.Raw(b'"auto"'),
     "temperature": _NULL,
     "tool_choice": msgspec.Raw(b'"auto"'),
     "tools": msgspec.Raw(b"[]"),
@@ -32,10 +31,6 @@ _REPEATED: Mapping[str, msgspec.Raw] = {
 }
 """Said back as they came, and what is said where the call does not name them. Null: the server
 decides, and does not tell."""
-_FILLED: Mapping[str, dict[str, Any]] = {
-    "text": {"format": {"type": "text"}, "verbosity": "medium"},
-    "reasoning": {"effort": None, "summary": None},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +40,25 @@ class Frame:
     repeated: Mapping[str, Any] = field(repr=False)
 
     @classmethod
-    def of(cls, members: Mapping[str, msgspec.Raw], model: str, stamp: Stamp, echo: Echo) -> Frame:
+    def of(
+        cls,
+        members: Mapping[str, msgspec.Raw],
+        model: str,
+        stamp: Stamp,
+        echo: Echo,
+        *,
+        tools: Sequence[Any] | None = None,
+    ) -> Frame:
+        """`tools` are those of the call that are not left out. None: all."""
         repeated: dict[str, Any] = {"model": model}
         for name, default in _REPEATED.items():
             repeated[name] = _on_one_line(members.get(name), name) or default
-        for name, defaults in _FILLED.items():
-            given = _value(members.get(name), name) or {}
-            repeated[name] = defaults | {key: value for key, value in given.items() if value}
+        if tools is not None:
+            repeated["tools"] = tools
         repeated |= {
+            "reasoning": _reasoning(_value(members.get("reasoning"), "reasoning")),
+            "service_tier": "default",
+            "text": _text(_value(members.get("text"), "text")),
             "background": echo.background,
             "conversation": None if echo.conversation is None else {"id": echo.conversation},
             "previous_response_id": echo.previous_response_id,
@@ -85,6 +91,16 @@ class Frame:
                 }
             )
         )
+
+
+def _reasoning(asked: Any) -> dict[str, Any]:
+    """What is done of what was `asked`: the server gives the reasoning itself, and no summary."""
+    return {"effort": options.effort(asked or {}), "summary": None}
+
+
+def _text(asked: Any) -> dict[str, Any]:
+    form = (asked or {}).get("format")
+    return {"format": form or {"type": "text"}, "verbosity": "medium"}
 
 
 def _on_one_line(raw: msgspec.Raw | None, name: str) -> msgspec.Raw | None:

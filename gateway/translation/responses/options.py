@@ -1,7 +1,8 @@
 """Members of a create call that chat completions name otherwise, or have no word for. Pure.
 
-Each is a row: what it becomes, or why it is refused. What is in no table passes as it came, so
-vLLM's own additions (top_k, seed, chat_template_kwargs and the like) work.
+Each is a row: what it becomes, that it is a hint, or why it is refused. A hint is taken and not
+sent; the response says what was done. What is in no table passes as it came, so vLLM's own
+additions (top_k, seed, chat_template_kwargs and the like) work.
 """
 
 from __future__ import annotations
@@ -30,19 +31,18 @@ ELSEWHERE = frozenset(
 """Read by others: `request`, `tools`, `ask`."""
 HINTS = frozenset(
     {"safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
-     "client_metadata"}
+     "client_metadata", "service_tier", "context_management", "background_options", "thread",
+     "image", "access_programs"}
 )  # fmt: skip
-"""They change no answer, and vLLM caches prompts by itself. `client_metadata` names installations
-and sessions, which are no business of a server's."""
+"""They change no answer. vLLM caches prompts by itself and has one tier, and nothing here compacts a
+conversation. `client_metadata` names installations and sessions, which are no business of a
+server's."""
 
 REFUSED: Mapping[str, str] = {
     "prompt": "prompt templates are not kept here; send `instructions` and `input`",
-    "context_management": "nothing here compacts a conversation; use `truncation`",
     "moderation": "nothing here moderates",
-    "background_options": "nothing here schedules background work by them",
-    "image": "vLLM has no such setting",
-    "access_programs": "vLLM has no such setting",
 }
+"""Left out, they would change the answer without a word."""
 CHATS_OWN: Mapping[str, str] = {
     "messages": "`input`",
     "n": "one call for each answer",
@@ -83,31 +83,19 @@ def _truncation(value: Any) -> Members:
 
 
 def _reasoning(value: Any) -> Members:
-    wanted = reading.mapping(value, "reasoning")
-    why = "vLLM gives the reasoning itself, not a summary of it"
-    reading.only(wanted, "reasoning", _OF_REASONING, "vLLM has no such setting")
-    for name in ("summary", "generate_summary"):
-        if wanted.get(name) is not None:
-            reading.one_of(wanted[name], f"reasoning.{name}", ("auto",), why)
-    for name, allowed in (("context", "auto"), ("mode", "standard")):
-        if wanted.get(name) is not None:
-            reading.one_of(wanted[name], f"reasoning.{name}", (allowed,), "the model decides")
-    effort = wanted.get("effort")
-    if effort is None:
-        return {}
-    reading.one_of(effort, "reasoning.effort", EFFORTS, "vLLM knows no other")
-    return {"reasoning_effort": effort}
+    wanted = effort(reading.mapping(value, "reasoning"))
+    return {} if wanted is None else {"reasoning_effort": wanted}
 
 
-_OF_REASONING = ("effort", "summary", "generate_summary", "context", "mode")
+def effort(reasoning: Mapping[str, Any]) -> str | None:
+    """What is asked of the server. None: it decides, for it would refuse an effort it does not know."""
+    wanted = reasoning.get("effort")
+    return wanted if isinstance(wanted, str) and wanted in EFFORTS else None
 
 
 def _text(value: Any) -> Members:
-    wanted = reading.mapping(value, "text")
-    reading.only(wanted, "text", ("format", "verbosity"), "vLLM has no such setting")
-    if wanted.get("verbosity") is not None:
-        reading.one_of(wanted["verbosity"], "text.verbosity", ("medium",), "vLLM cannot set it")
-    return _format(wanted.get("format"))
+    """Its `verbosity` is a hint, which no vLLM server takes."""
+    return _format(reading.mapping(value, "text").get("format"))
 
 
 def _format(value: Any) -> Members:
@@ -130,13 +118,8 @@ def _top_logprobs(value: Any) -> Members:
 
 
 def _include(value: Any) -> Members:
-    chat: Members = {}
-    for index, name in enumerate(reading.sequence(value, "include")):
-        param = f"include[{index}]"
-        reading.one_of(name, param, (LOGPROBS, SEALED_REASONING), "the server has nothing else")
-        if name == LOGPROBS:
-            chat["logprobs"] = True
-    return chat
+    """A server has nothing else to include than logprobs. Reasoning is sealed by `output`."""
+    return {"logprobs": True} if LOGPROBS in reading.sequence(value, "include") else {}
 
 
 def _metadata(value: Any) -> Members:
@@ -154,18 +137,9 @@ def _metadata(value: Any) -> Members:
     return {}
 
 
-def _service_tier(value: Any) -> Members:
-    reading.one_of(value, "service_tier", ("auto", "default"), "vLLM has one tier")
-    return {}
-
-
 def _stream_options(value: Any) -> Members:
-    wanted = reading.mapping(value, "stream_options")
-    reading.only(wanted, "stream_options", ("include_obfuscation",), "there is no such option")
-    if reading.flag(wanted.get("include_obfuscation"), "stream_options.include_obfuscation", False):
-        reading.refuse(
-            "stream_options.include_obfuscation", "Nothing here pads events: it can only be false."
-        )
+    """Nothing here pads events, and a stream always ends with the usage."""
+    reading.mapping(value, "stream_options")
     return {}
 
 
@@ -183,7 +157,6 @@ _MAPPING: Mapping[str, Callable[[Any], Members]] = {
     "top_logprobs": _top_logprobs,
     "include": _include,
     "metadata": _metadata,
-    "service_tier": _service_tier,
     "stream_options": _stream_options,
 }
 _KNOWN = _MAPPING.keys() | REFUSED.keys() | CHATS_OWN.keys() | HINTS

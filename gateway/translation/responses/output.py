@@ -10,7 +10,8 @@ import msgspec
 
 from gateway.translation.chat import CompletionDetails, PromptDetails, Usage
 from gateway.translation.responses import sealing
-from gateway.translation.responses.tools import Tool, Tools
+from gateway.translation.responses.tool_choice import Tools
+from gateway.translation.responses.tools import Tool
 
 Item = dict[str, Any]
 

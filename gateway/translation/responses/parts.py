@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.translation.responses import reading
+from gateway.translation.documents import document, unseen
+from gateway.translation.responses import reading, sealing
+
+Part = dict[str, Any]
 
 _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 _DETAILS = ("auto", "low", "high")
-_NOT_SAID = "vLLM's chat completions take text, images and audio"
 
 
-def content(value: Any, param: str) -> str | list[dict[str, Any]]:
-    """What a user, a system or a tool says."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    content: str | list[Part] = field(repr=False)
+    unseen: str | None = None
+    """The place of its first part, if the model can see none of its parts."""
+
+    @property
+    def text(self) -> str:
+        """All its texts, each on a line of its own."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part["text"] for part in self.content if part["type"] == "text")
+
+    @property
+    def media(self) -> list[Part]:
+        """Its images and sounds."""
+        if isinstance(self.content, str):
+            return []
+        return [part for part in self.content if part["type"] != "text"]
+
+
+def content(value: Any, param: str) -> Said:
+    """What a user, a system or a tool says. Raises InvalidRequest for what are no parts."""
     if isinstance(value, str):
-        return value
-    return [_part(part, f"{param}[{at}]") for at, part in enumerate(_listed(value, param))]
+        return Said(value)
+    listed = _listed(value, param)
+    made = [_part(part, f"{param}[{at}]") for at, part in enumerate(listed)]
+    is_unseen = bool(made) and not any(is_seen for _, is_seen in made)
+    return Said([part for part, _ in made], f"{param}[0]" if is_unseen else None)
 
 
 def spoken(value: Any, param: str) -> str:
-    """What the assistant said: text only."""
-    if isinstance(value, str):
-        return value
-    return "".join(_text(part, f"{param}[{at}]") for at, part in enumerate(_listed(value, param)))
+    """What the assistant said: its texts, without parts of other kinds."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return "".join(_spoken(part, f"{param}[{at}]") for at, part in enumerate(_listed(value, param)))
 
 
 def _listed(value: Any, param: str) -> list[dict[str, Any]]:
@@ -31,43 +59,89 @@ def _listed(value: Any, param: str) -> list[dict[str, Any]]:
     return [reading.mapping(part, f"{param}[{at}]") for at, part in enumerate(value)]
 
 
-def _text(part: dict[str, Any], param: str) -> str:
-    kind = part.get("type")
-    member = _TEXTS.get(kind) if isinstance(kind, str) else None
-    if member is None:
-        said = reading.quoted(kind)
-        reading.refuse(f"{param}.type", f"An assistant's message has no part of the type {said}.")
-    return reading.text(part.get(member), f"{param}.{member}")
-
-
-def _part(part: dict[str, Any], param: str) -> dict[str, Any]:
+def _spoken(part: dict[str, Any], param: str) -> str:
     kind = part.get("type")
     if isinstance(kind, str) and kind in _TEXTS:
-        return {"type": "text", "text": _text(part, param)}
-    if kind == "input_image":
-        return _image(part, param)
-    if kind != "input_audio":
-        said = reading.quoted(kind)
-        reading.refuse(f"{param}.type", f"A part of the type {said} cannot be sent: {_NOT_SAID}.")
-    return {
-        "type": "input_audio",
-        "input_audio": _audio(part.get("input_audio"), f"{param}.input_audio"),
-    }
+        return reading.text(part.get(_TEXTS[kind]), f"{param}.{_TEXTS[kind]}")
+    text = part.get("text")
+    return text if isinstance(text, str) else ""
 
 
-def _image(part: dict[str, Any], param: str) -> dict[str, Any]:
-    if part.get("file_id") is not None:
-        reading.refuse(
-            f"{param}.file_id", "Files are not kept here: send the image as `image_url`."
+def _part(part: dict[str, Any], param: str) -> tuple[Part, bool]:
+    """The part for the server, and whether the model sees what the client put there."""
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in _MAKING:
+        text = part.get("text")
+        return (
+            _text(text)
+            if isinstance(text, str)
+            else _unseen(f"part of the type {reading.quoted(kind)}")
         )
+    return _MAKING[kind](part, param)
+
+
+def _text(text: str) -> tuple[Part, bool]:
+    return {"type": "text", "text": text}, True
+
+
+def _unseen(what: str, name: Any = None) -> tuple[Part, bool]:
+    line = unseen(what, name if isinstance(name, str) else None)
+    return {"type": "text", "text": line}, False
+
+
+def _said(part: dict[str, Any], param: str) -> tuple[Part, bool]:
+    member = _TEXTS[part["type"]]
+    return _text(reading.text(part.get(member), f"{param}.{member}"))
+
+
+def _image(part: dict[str, Any], param: str) -> tuple[Part, bool]:
+    if part.get("image_url") is None and part.get("file_id") is not None:
+        return _unseen("image", part["file_id"])
     url = {"url": reading.text(part.get("image_url"), f"{param}.image_url")}
-    detail = part.get("detail")
-    if detail is None or detail == "original":  # vLLM never makes an image smaller unasked
-        return {"type": "image_url", "image_url": url}
-    reading.one_of(detail, f"{param}.detail", _DETAILS, "vLLM knows no other")
-    return {"type": "image_url", "image_url": {**url, "detail": detail}}
+    if part.get("detail") in _DETAILS:  # vLLM never makes an image smaller unasked
+        url["detail"] = part["detail"]
+    return {"type": "image_url", "image_url": url}, True
 
 
-def _audio(value: Any, param: str) -> dict[str, Any]:
-    audio = reading.mapping(value, param)
-    return {name: reading.text(audio.get(name), f"{param}.{name}") for name in ("data", "format")}
+def _audio(part: dict[str, Any], param: str) -> tuple[Part, bool]:
+    given = part.get("input_audio")
+    audio = given if isinstance(given, dict) else {}
+    data, form = audio.get("data"), audio.get("format")
+    if not isinstance(data, str) or not isinstance(form, str):
+        return _unseen("audio recording", part.get("file_id"))
+    return {"type": "input_audio", "input_audio": {"data": data, "format": form}}, True
+
+
+def _file(part: dict[str, Any], param: str) -> tuple[Part, bool]:
+    """A text file is told as its text, below its name."""
+    name, data = part.get("filename"), part.get("file_data")
+    if not isinstance(data, str):
+        return _unseen("file", name or part.get("file_url") or part.get("file_id"))
+    named = name if isinstance(name, str) and name else None
+    text, is_seen = document(*_split(data), named)
+    return {"type": "text", "text": f"{named}\n{text}" if is_seen and named else text}, is_seen
+
+
+def _split(data: str) -> tuple[str, str | None]:
+    """The base64 in `data`, and its media type: of a data URL, or of base64 alone."""
+    if not data.startswith("data:"):
+        return data, None
+    head, _, encoded = data.removeprefix("data:").partition(",")
+    return encoded, head.split(";", 1)[0].strip().lower() or None
+
+
+def _encrypted(part: dict[str, Any], param: str) -> tuple[Part, bool]:
+    """Plain text, unless the server that the client talked to did encrypt it."""
+    text = part.get("encrypted_content")
+    if not isinstance(text, str) or sealing.is_opaque(text):
+        return _unseen("encrypted text")
+    return _text(text)
+
+
+_MAKING: Mapping[str, Callable[[dict[str, Any], str], tuple[Part, bool]]] = {
+    **dict.fromkeys(_TEXTS, _said),
+    "input_image": _image,
+    "input_audio": _audio,
+    "input_file": _file,
+    "encrypted_content": _encrypted,
+}

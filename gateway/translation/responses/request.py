@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from gateway.translation.responses.echo import Echo
 from gateway.translation.responses.frame import Frame
 from gateway.translation.responses.output import Manner
 from gateway.translation.responses.stream import ChatStream
+from gateway.translation.responses.tool_choice import Tools, chosen
 
 _WITHOUT_A_PROMPT = frozenset({"add_generation_prompt", "continue_final_message"})
 
@@ -48,8 +49,9 @@ def to_chat(
     The first `context_length` items of `input` are not the client's own, as `expanded` put them
     there: a refusal then counts from its own first one. Raises InvalidRequest.
     """
-    toolbox = read_tools(members)
     listed = read_items(members)
+    described = tools.read(_value(members, "tools"), listed)
+    toolbox = chosen(_value(members, "tool_choice"), described)
     chat = options.mapped(members)
     kept = "previous_response_id" if echo.conversation is None else "conversation"
     where = naming(context_length, kept)
@@ -57,22 +59,20 @@ def to_chat(
     body |= chat | toolbox.members()
     if reading.flag(_value(members, "stream"), "stream", False):
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    frame = Frame.of(_as_offered(members), model, stamp, echo)
+    frame = Frame.of(members, model, stamp, echo, tools=described.kept)
     manner = Manner(toolbox, _seals_reasoning(members), bool(chat.get("logprobs")))
     return ChatCall(CHAT, reading.encoded(body, "input"), frame, manner, stamp.new_id)
 
 
-def _as_offered(members: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
-    """What is said back to the client: the tools that the model was told of."""
-    given = _value(members, "tools") or []
-    offered = [tool for tool in given if not tools.is_moot(tool)]
-    if len(offered) == len(given):
-        return members
-    return {**members, "tools": msgspec.Raw(reading.encoded(offered, "tools"))}
+def kept_tools(members: Mapping[str, msgspec.Raw]) -> Sequence[Any]:
+    """The call's `tools` without those that are left out. Raises InvalidRequest."""
+    return tools.read(_value(members, "tools"), ()).kept
 
 
-def read_tools(members: Mapping[str, msgspec.Raw]) -> tools.Tools:
-    return tools.read(_value(members, "tools"), _value(members, "tool_choice"))
+def read_tools(members: Mapping[str, msgspec.Raw], listed: Sequence[Any]) -> Tools:
+    """The tools of the call, and those that the items of its input add."""
+    described = tools.read(_value(members, "tools"), listed)
+    return chosen(_value(members, "tool_choice"), described)
 
 
 def read_items(members: Mapping[str, msgspec.Raw]) -> list[Any]:

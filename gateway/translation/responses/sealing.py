@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 MARK = b"aurora-reasoning-1:"
+_OPAQUE = re.compile(
+    r"(?:gAAAA[A-Za-z0-9_-]*|data:[^\s,]*;base64,.*|[A-Za-z0-9+/_-]{500,})={0,2}", re.S
+)
+"""Ciphertexts of OpenAI, data URLs, and anything in base64 that is long."""
 
 
 def sealed(reasoning: str) -> str:
@@ -23,3 +28,11 @@ def unsealed(content: str) -> str | None:
         return plain.removeprefix(MARK).decode() if plain.startswith(MARK) else None
     except (binascii.Error, ValueError):
         return None
+
+
+def is_opaque(text: str) -> bool:
+    """Whether no model can read this.
+
+    Clients put plain text, too, where they expect something encrypted: not every server encrypts.
+    """
+    return _OPAQUE.fullmatch(text) is not None

@@ -1,21 +1,24 @@
-"""Responses tools, flat and of several kinds, as chat's functions, and the names back. Pure."""
+"""Responses tools, flat and of several kinds, as chat's functions, and the names back. Pure.
+
+Tools that OpenAI would run, and kinds that are yet unknown, are left out beside others: the model
+is not told of them, and neither is the client.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.errors import InvalidRequest
 from gateway.translation.responses import freeform, reading
 
 NAMESPACE_SEPARATOR = "__"
+NO_HOSTED_TOOLS = "Aurora and vLLM run no tools themselves"
+_KINDS = ("function", "custom")
+_ADDING = ("additional_tools", "tool_search_output")
+"""Items whose `tools` are offered from there on. Some clients send all of theirs so."""
 _PASSED = ("description", "parameters", "strict", "defer_loading")
-_CUSTOM = ("type", "name", "description", "format", "defer_loading")
-_OF_NAMESPACE = ("type", "name", "description", "tools")
-_DESCRIBING = frozenset({"type", "name", "output_schema", *_PASSED})
-_HARMLESS: Mapping[str, Any] = {"async": False, "allowed_callers": ["direct"]}
-_NO_HOSTED_TOOLS = "Aurora and vLLM run no tools themselves"
-_UNTOLD = "chat completions have no word for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,90 +41,115 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    offered: tuple[Tool, ...]
-    """What the model may choose from."""
-    choice: Any
-    """Chat's `tool_choice`, or None: it says nothing."""
+class Described:
+    """The tools of a call."""
+
     by_name: Mapping[str, Tool]
-    """Flat name -> tool, of all that the call describes."""
-
-    def members(self) -> dict[str, Any]:
-        members: dict[str, Any] = {}
-        if self.offered:
-            members["tools"] = [tool.described for tool in self.offered]
-        if self.choice is not None:
-            members["tool_choice"] = self.choice
-        return members
-
-    def called(self, flat: str) -> Tool:
-        return self.by_name.get(flat) or Tool(flat, None, False, {})
+    """Flat name -> tool."""
+    kept: Sequence[Any]
+    """The call's `tools` without those that are left out."""
+    left_out: tuple[str, str] | None
+    """The place and the kind of the first that is left out, but for those nobody would miss."""
 
 
 def flat_name(namespace: str | None, name: str) -> str:
     return f"{namespace}{NAMESPACE_SEPARATOR}{name}" if namespace else name
 
 
-def read(tools: Any, choice: Any) -> Tools:
-    """The call's `tools` and `tool_choice`, decoded. Raises InvalidRequest."""
-    described: dict[str, Tool] = {}
-    listed = [] if tools is None else reading.sequence(tools, "tools")
-    for index, value in enumerate(listed):
-        if is_moot(value):
+def read(tools: Any, items: Iterable[Any]) -> Described:
+    """The call's `tools`, and those that its `items` add, decoded. Raises InvalidRequest."""
+    given = _Reader()
+    for index, value in enumerate([] if tools is None else reading.sequence(tools, "tools")):
+        given.add(value, f"tools[{index}]")
+    by_name = given.by_name
+    for name, tool in _added(items).items():
+        by_name[name] = _loaded(by_name.get(name, tool))
+    return Described(by_name, given.kept, given.left_out)
+
+
+def _added(items: Iterable[Any]) -> dict[str, Tool]:
+    """The tools that `items` add; the last of a name counts, and what is none is left out."""
+    added: dict[str, Tool] = {}
+    for item in items:
+        if not isinstance(item, dict) or item.get("type") not in _ADDING:
             continue
-        for tool in _read_tool(value, f"tools[{index}]"):
-            if tool.flat in described:
-                reading.refuse(
-                    f"tools[{index}].name", f"The tool `{reading.cut(tool.flat)}` is there twice."
-                )
-            described[tool.flat] = tool
-    return _chosen(choice, described)
+        listed = item.get("tools")
+        for value in listed if isinstance(listed, list) else ():
+            added |= _of_history(value)
+    return added
 
 
-def is_moot(tool: Any) -> bool:
-    """Whether the model need not be told of `tool`: a web search that may not reach the web finds
-    nothing here. Codex offers one with every call."""
-    return (
-        isinstance(tool, dict)
-        and str(tool.get("type")).startswith("web_search")
-        and tool.get("external_web_access") is False
-    )
+def _of_history(value: Any) -> dict[str, Tool]:
+    reader = _Reader()
+    try:
+        reader.add(value, "input")
+    except InvalidRequest:  # an earlier turn's: it must not end the session
+        return {}
+    return reader.by_name
 
 
-def _read_tool(value: Any, param: str) -> list[Tool]:
-    tool = reading.mapping(value, param)
-    kind = tool.get("type")
-    if kind == "namespace":
-        return _read_namespace(tool, param)
-    return [_read_single(tool, param, None)]
+def _loaded(tool: Tool) -> Tool:
+    """The tool as one that is loaded by now, whatever was deferred."""
+    rest = {name: value for name, value in tool.function.items() if name != "defer_loading"}
+    return Tool(tool.name, tool.namespace, tool.custom, rest)
 
 
-def _read_namespace(tool: dict[str, Any], param: str) -> list[Tool]:
-    """Its functions. Its description has no place among them; vLLM's own route leaves it out too."""
-    reading.only(tool, param, _OF_NAMESPACE, _UNTOLD)
-    namespace = reading.text(tool.get("name"), f"{param}.name")
-    inner = reading.sequence(tool.get("tools"), f"{param}.tools")
-    return [
-        _read_single(
-            reading.mapping(value, f"{param}.tools[{index}]"), f"{param}.tools[{index}]", namespace
-        )
-        for index, value in enumerate(inner)
-    ]
+class _Reader:
+    """Tools as they are read, one after the other."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Tool] = {}
+        self.kept: list[Any] = []
+        self.left_out: tuple[str, str] | None = None
+
+    def add(self, value: Any, param: str) -> None:
+        tool = reading.mapping(value, param)
+        if tool.get("type") == "namespace":
+            self._add_namespace(tool, param)
+        elif self._is_told(tool, param, None):
+            self.kept.append(tool)
+
+    def _add_namespace(self, tool: dict[str, Any], param: str) -> None:
+        """Its functions. Its description has no place among them; vLLM's own route leaves it out too."""
+        namespace = reading.text(tool.get("name"), f"{param}.name")
+        told = []
+        for index, value in enumerate(reading.sequence(tool.get("tools"), f"{param}.tools")):
+            where = f"{param}.tools[{index}]"
+            if self._is_told(reading.mapping(value, where), where, namespace):
+                told.append(value)
+        if told or not tool["tools"]:
+            self.kept.append({**tool, "tools": told})
+
+    def _is_told(self, tool: dict[str, Any], param: str, namespace: str | None) -> bool:
+        if not _is_usable(tool):
+            if self.left_out is None and not _is_moot(tool):
+                self.left_out = f"{param}.type", reading.quoted(tool.get("type"))
+            return False
+        made = _single(tool, param, namespace)
+        if self.by_name.setdefault(made.flat, made) != made:
+            name = reading.cut(made.flat)
+            reading.refuse(f"{param}.name", f"There are two tools with the name `{name}`.")
+        return True
 
 
-def _read_single(tool: dict[str, Any], param: str, namespace: str | None) -> Tool:
-    kind = tool.get("type")
-    if kind not in ("function", "custom"):
-        reading.refuse(
-            f"{param}.type",
-            f"Tools of the type {reading.quoted(kind)} cannot be used with this model: {_NO_HOSTED_TOOLS}, so"
-            " only `function`, `custom` and `namespace` tools can. Leave it out.",
-        )
+def _is_usable(tool: Mapping[str, Any]) -> bool:
+    """Whether the model may call it, and its client runs it."""
+    callers = tool.get("allowed_callers")
+    return tool.get("type") in _KINDS and (not isinstance(callers, list) or "direct" in callers)
+
+
+def _is_moot(tool: Mapping[str, Any]) -> bool:
+    """Whether nobody would miss `tool`: a web search that may not reach the web finds nothing here.
+
+    Codex offers one with every call.
+    """
+    kind, access = str(tool.get("type")), tool.get("external_web_access")
+    return kind.startswith("web_search") and access is False
+
+
+def _single(tool: dict[str, Any], param: str, namespace: str | None) -> Tool:
     name = reading.text(tool.get("name"), f"{param}.name")
-    custom = kind == "custom"
-    known = _CUSTOM if custom else _DESCRIBING
-    rest = {key: value for key, value in tool.items() if _HARMLESS.get(key) != value}
-    reading.only(rest, param, known, _UNTOLD)
+    custom = tool["type"] == "custom"
     function = _custom_function(tool, param) if custom else _function(tool)
     return Tool(name, namespace, custom, function)
 
@@ -140,66 +168,9 @@ def _custom_function(tool: dict[str, Any], param: str) -> dict[str, Any]:
 
 
 def _grammar(value: Any, param: str) -> str:
-    if value is None:
-        return ""
-    form = reading.mapping(value, param)
-    kind = reading.one_of(form.get("type"), f"{param}.type", ("text", "grammar"), _UNTOLD)
-    if kind == "text":
+    form = {} if value is None else reading.mapping(value, param)
+    if form.get("type") != "grammar":
         return ""
     definition = reading.text(form.get("definition"), f"{param}.definition")
     syntax = reading.text(form.get("syntax"), f"{param}.syntax")
     return f"The input must follow this grammar ({syntax}):\n{definition}"
-
-
-def _chosen(choice: Any, described: Mapping[str, Tool]) -> Tools:
-    every = tuple(described.values())
-    if isinstance(choice, dict):
-        return _chosen_by_name(choice, described)
-    if choice is not None:
-        reading.one_of(choice, "tool_choice", ("none", "auto", "required"), _UNTOLD)
-    if choice == "required" and not every:
-        reading.refuse("tool_choice", "`tool_choice` is `required`, but there are no tools.")
-    return Tools(every, choice if every else None, described)
-
-
-def _chosen_by_name(choice: dict[str, Any], described: Mapping[str, Tool]) -> Tools:
-    kind = choice.get("type")
-    if kind == "allowed_tools":
-        return _allowed(choice, described)
-    if kind not in ("function", "custom"):
-        reading.refuse(
-            "tool_choice.type",
-            f"`tool_choice` cannot be {reading.quoted(kind)}: {_NO_HOSTED_TOOLS}.",
-        )
-    tool = _named(choice, "tool_choice", described)
-    chosen = {"type": "function", "function": {"name": tool.flat}}
-    return Tools(tuple(described.values()), chosen, described)
-
-
-def _allowed(choice: dict[str, Any], described: Mapping[str, Tool]) -> Tools:
-    """The model is only told of the tools it may use."""
-    mode = reading.one_of(choice.get("mode"), "tool_choice.mode", ("auto", "required"), _UNTOLD)
-    listed = reading.sequence(choice.get("tools"), "tool_choice.tools")
-    allowed = {
-        _named(reading.mapping(value, f"tool_choice.tools[{index}]"),
-               f"tool_choice.tools[{index}]", described).flat
-        for index, value in enumerate(listed)
-    }  # fmt: skip
-    offered = tuple(tool for tool in described.values() if tool.flat in allowed)
-    if mode == "required" and not offered:
-        reading.refuse("tool_choice.tools", "A tool is required, but none is allowed.")
-    return Tools(offered, mode if offered else None, described)
-
-
-def _named(value: dict[str, Any], param: str, described: Mapping[str, Tool]) -> Tool:
-    """The tool of that name, which need not say its namespace where only one has it."""
-    name = reading.text(value.get("name"), f"{param}.name")
-    namespace = reading.optional_text(value.get("namespace"), f"{param}.namespace")
-    exact = described.get(flat_name(namespace, name))
-    if exact is not None:
-        return exact
-    alike = [tool for tool in described.values() if namespace is None and tool.name == name]
-    if len(alike) != 1:
-        why = "several namespaces have it" if alike else "`tools` does not describe it"
-        reading.refuse(f"{param}.name", f"The tool `{reading.cut(name)}` cannot be chosen: {why}.")
-    return alike[0]

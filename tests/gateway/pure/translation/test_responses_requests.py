@@ -20,6 +20,9 @@ from tests.gateway.pure.translation.responses_client import (
 USER = {"role": "user", "content": "Hi"}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 FUNCTION = {"type": "function", "name": "f", "parameters": SCHEMA}
+ANSWER = json.dumps(
+    {"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]}
+).encode()
 
 
 def test_a_string_is_one_user_message_and_the_server_s_name_of_the_model_is_sent():
@@ -70,6 +73,13 @@ def test_a_string_is_one_user_message_and_the_server_s_name_of_the_model_is_sent
         ({"structured_outputs": {"choice": ["a"]}}, {"structured_outputs": {"choice": ["a"]}}),
         ({"prompt": None, "conversation": None, "n": None, "tools": []}, {}),
         ({"tool_choice": "auto"}, {}),
+        ({"text": {"format": {"type": "json_object"}, "verbosity": "low", "colour": "red"}},
+         {"response_format": {"type": "json_object"}}),
+        ({"reasoning": {"effort": "low", "summary": "detailed", "mode": "pro", "context":
+                        "all_turns", "generate_summary": "concise", "new": 1}},
+         {"reasoning_effort": "low"}),
+        ({"include": ["file_search_call.results", "new", {}, "message.output_text.logprobs"]},
+         {"logprobs": True}),
     ],
 )  # fmt: skip
 def test_what_maps_is_mapped_and_what_is_unknown_passes(asked, sent):
@@ -84,32 +94,18 @@ def test_what_maps_is_mapped_and_what_is_unknown_passes(asked, sent):
         ({"max_output_tokens": "9"}, "max_output_tokens"),
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"top_logprobs": -1}, "top_logprobs"),
-        ({"include": ["reasoning.encrypted_content", "file_search_call.results"]}, "include[1]"),
         ({"include": "x"}, "include"),
-        ({"include": [{}]}, "include[0]"),
         ({"truncation": "middle"}, "truncation"),
         ({"reasoning": "high"}, "reasoning"),
-        ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
-        ({"reasoning": {"summary": "detailed"}}, "reasoning.summary"),
-        ({"reasoning": {"generate_summary": "concise"}}, "reasoning.generate_summary"),
-        ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
-        ({"reasoning": {"context": "current_turn"}}, "reasoning.context"),
-        ({"reasoning": {"new": 1}}, "reasoning.new"),
-        ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
         ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
-        ({"text": {"colour": "red"}}, "text.colour"),
-        ({"service_tier": "flex"}, "service_tier"),
         ({"metadata": {str(number): "" for number in range(17)}}, "metadata"),
         ({"metadata": {"a": 1}}, "metadata.a"),
         ({"metadata": {"a" * 65: ""}}, "metadata"),
         ({"metadata": {"a": "b" * 513}}, "metadata"),
         ({"stream": "yes"}, "stream"),
-        ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
-        ({"stream_options": {"include_usage": True}}, "stream_options.include_usage"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"context_management": [{"type": "compaction"}]}, "context_management"),
         ({"moderation": {"model": "m"}}, "moderation"),
         ({"messages": []}, "messages"),
         ({"n": 2}, "n"),
@@ -131,13 +127,47 @@ def test_what_cannot_be_honoured_is_refused_by_its_name(asked, param):
     assert refused.value.param == param
 
 
+@pytest.mark.parametrize(
+    "hint",
+    [
+        {"thread": {"id": "t"}},
+        {"context_management": [{"type": "compaction", "compact_threshold": 1}]},
+        {"background_options": {"completion_window": "2h"}},
+        *({"service_tier": tier} for tier in ("priority", "flex", "fast", "scale", "new", 3)),
+        *({"reasoning": {"summary": said}} for said in ("detailed", "concise", "none", "auto")),
+        *({"reasoning": {"effort": effort}} for effort in ("ultra", 3)),
+        *({"text": {"verbosity": said}} for said in ("low", "high", "new")),
+        *({"include": [name]} for name in ("web_search_call.action.sources", "new")),
+        {"stream_options": {"include_obfuscation": True, "include_usage": True}},
+    ],
+    ids=str,
+)
+def test_a_hint_is_taken_not_sent_and_the_response_says_what_was_done(hint):
+    call = translated(hint)
+
+    assert json.loads(call.body) == {"model": MODEL, "messages": [USER]}
+    said = json.loads(call.whole(ANSWER))
+    assert said["service_tier"] == "default"
+    assert said["reasoning"] == {"effort": None, "summary": None}
+    assert said["text"] == {"format": {"type": "text"}, "verbosity": "medium"}
+
+
+def test_the_effort_and_the_format_that_are_sent_are_said_back():
+    said = translated(
+        {"reasoning": {"effort": "high"}, "text": {"format": {"type": "json_object"}}}
+    ).whole(ANSWER)
+
+    assert json.loads(said)["reasoning"]["effort"] == "high"
+    assert json.loads(said)["text"]["format"] == {"type": "json_object"}
+
+
 def test_the_numbers_of_a_refusal_are_those_of_the_client_s_own_input():
-    call = members({"input": [{"role": "user", "content": "kept"}, {"type": "computer_call"}]})
+    call = members({"input": [{"role": "user", "content": "kept"}, {"role": 3}]})
 
     for context_length, param in (
-        (0, "input[1].type"),
-        (1, "input[0].type"),
-        (2, "conversation.type"),
+        (0, "input[1].role"),
+        (1, "input[0].role"),
+        (2, "conversation.role"),
     ):
         with pytest.raises(InvalidRequest) as refused:
             to_chat(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,9 @@ PATCH = {
     "format": {"type": "grammar", "syntax": "lark", "definition": 'start: "x"'},
 }
 NAMESPACE = {"type": "namespace", "name": "ns", "description": "d", "tools": [FUNCTION]}
+ANSWER = json.dumps(
+    {"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]}
+).encode()
 NAMED = {"type": "function", "function": {"name": "f"}}
 
 
@@ -106,13 +110,115 @@ def test_only_the_allowed_tools_are_told_of():
     assert "tool_choice" not in none
 
 
-@pytest.mark.parametrize("kind", ["web_search", "web_search_preview"])
-def test_a_web_search_that_may_not_reach_the_web_is_neither_told_of_nor_said_back(kind):
-    call = {"tools": [{"type": kind, "external_web_access": False}, FUNCTION]}
-    answer = {"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]}
+HOSTED: list[dict[str, Any]] = [
+    {"type": "web_search"},
+    {"type": "web_search", "external_web_access": False},
+    {"type": "web_search_preview", "search_context_size": "low"},
+    {"type": "image_generation"},
+    {"type": "tool_search", "execution": "client", "description": "d", "parameters": SCHEMA},
+    {"type": "local_shell"},
+    {"type": "shell", "environment": {"type": "local"}},
+    {"type": "apply_patch"},
+    {"type": "mcp", "server_label": "x", "server_url": "https://x"},
+    {"type": "code_interpreter", "container": {"type": "auto"}},
+    {"type": "file_search", "vector_store_ids": ["vs_1"]},
+    {"type": "computer_use_preview"},
+    {"type": "programmatic_tool_calling"},
+    {"type": "yet_unknown", "name": "f"},
+    {**OTHER, "allowed_callers": ["programmatic"]},
+    {},
+]
 
-    assert [tool["function"]["name"] for tool in chat_of(call)["tools"]] == ["f"]
-    assert json.loads(translated(call).whole(json.dumps(answer).encode()))["tools"] == [FUNCTION]
+
+def is_missed(hosted: dict[str, Any]) -> bool:
+    return hosted.get("external_web_access") is not False
+
+
+def said_back(call: dict[str, Any]) -> Any:
+    """The `tools` of the response."""
+    return json.loads(translated(call).whole(ANSWER))["tools"]
+
+
+@pytest.mark.parametrize("hosted", HOSTED, ids=str)
+def test_a_tool_that_nobody_here_runs_is_left_out_beside_others_and_not_said_back(hosted):
+    for choice in ({}, {"tool_choice": "auto"}, {"tool_choice": "required"}):
+        assert [tool["name"] for tool in described(hosted, FUNCTION, **choice)] == ["f"]
+    assert said_back({"tools": [hosted, FUNCTION]}) == [FUNCTION]
+
+
+def test_a_tool_that_nobody_here_runs_is_no_matter_where_none_may_be_called():
+    call = {"tools": [{"type": "mcp"}], "tool_choice": "none"}
+
+    assert "tools" not in chat_of(call)
+    assert said_back(call) == []
+
+
+def test_a_tool_that_nobody_here_runs_is_left_out_of_its_namespace():
+    hosted = {"type": "web_search"}
+    mixed = {**NAMESPACE, "tools": [hosted, FUNCTION], "colour": "red"}
+
+    assert [tool["name"] for tool in described(mixed)] == ["ns__f"]
+    assert said_back({"tools": [mixed]}) == [{**mixed, "tools": [FUNCTION]}]
+    assert said_back({"tools": [{**NAMESPACE, "tools": [hosted]}, OTHER]}) == [OTHER]
+
+
+def test_the_web_search_that_codex_always_offers_may_stand_alone():
+    assert "tools" not in chat_of({"tools": [{"type": "web_search", "external_web_access": False}]})
+
+
+def test_a_tool_s_hints_and_a_second_copy_of_it_change_nothing():
+    assert described(
+        {**FUNCTION, "async": True, "colour": "red", "allowed_callers": ["direct"]},
+        FUNCTION,
+        {"type": "custom", "name": "x", "format": {"type": "regex"}},
+    ) == [
+        {"name": "f", "description": "d", "parameters": SCHEMA, "strict": True},
+        {"name": "x", "parameters": freeform.PARAMETERS},
+    ]
+
+
+def test_of_the_allowed_tools_those_that_nobody_here_runs_are_left_out():
+    allowed = {
+        "type": "allowed_tools",
+        "mode": "required",
+        "tools": [{"type": "mcp", "server_label": "x"}, {"type": "namespace", "name": "ns"}],
+    }
+    call = {"tools": [{"type": "mcp"}, NAMESPACE, OTHER], "tool_choice": allowed}
+
+    assert chat_of(call)["tool_choice"] == "required"
+    assert [tool["function"]["name"] for tool in chat_of(call)["tools"]] == ["ns__f"]
+
+
+@pytest.mark.parametrize("kind", ["additional_tools", "tool_search_output"])
+def test_the_tools_that_an_item_adds_are_offered_behind_the_call_s_own(kind):
+    adding = {"type": kind, "role": "developer", "tools": [
+        {**NAMESPACE, "tools": [{**FUNCTION, "defer_loading": True}, {"type": "mcp"}]},
+        PATCH, {"type": "function"}, "none", {**OTHER, "description": "stale"},
+    ]}  # fmt: skip
+    call = {"input": [adding, {"role": "user", "content": "Hi"}], "tools": [OTHER]}
+
+    offered = [tool["function"] for tool in chat_of(call)["tools"]]
+    assert [tool["name"] for tool in offered] == ["g", "ns__f", "apply_patch"]
+    assert offered[0] == {"name": "g"}
+    assert "defer_loading" not in offered[1]
+    assert [message["role"] for message in chat_of(call)["messages"]] == ["user"]
+    assert said_back(call) == [OTHER]
+
+
+def test_a_tool_that_an_item_adds_is_called_by_its_own_name():
+    adding = {"type": "additional_tools", "role": "developer", "tools": [
+        {**NAMESPACE, "tools": [PATCH]}]}  # fmt: skip
+    asked = {"input": [adding, {"role": "user", "content": "Hi"}], "tools": [{"type": "mcp"}]}
+    piece = chunk(call_delta(0, '{"input":"x"}', "ns__apply_patch"), finish_reason="tool_calls")
+
+    (item,) = streamed(asked, [piece, DONE]).final["output"]
+
+    assert (item["type"], item["namespace"], item["name"], item["input"]) == (
+        "custom_tool_call",
+        "ns",
+        "apply_patch",
+        "x",
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,21 +227,23 @@ def test_a_web_search_that_may_not_reach_the_web_is_neither_told_of_nor_said_bac
         ({"tools": [{"type": "web_search", "external_web_access": True}]}, "tools[0].type"),
         ({"tools": [{"type": "web_search", "external_web_access": False}, {"type": "mcp"}]},
          "tools[1].type"),
-        ({"tools": [FUNCTION, OTHER, {"type": "web_search"}]}, "tools[2].type"),
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0].type"),
         ({"tools": [{}]}, "tools[0].type"),
         ({"tools": ["f"]}, "tools[0]"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools[0].name"),
-        ({"tools": [FUNCTION, FUNCTION]}, "tools[1].name"),
-        ({"tools": [{**FUNCTION, "async": True}]}, "tools[0].async"),
-        ({"tools": [{**PATCH, "format": {"type": "regex"}}]}, "tools[0].format.type"),
+        ({"tools": [FUNCTION, {**FUNCTION, "strict": False}]}, "tools[1].name"),
         ({"tools": [{**PATCH, "format": {"type": "grammar"}}]}, "tools[0].format.definition"),
         ({"tools": [{**NAMESPACE, "tools": [{"type": "web_search"}]}]}, "tools[0].tools[0].type"),
-        ({"tools": [{**NAMESPACE, "colour": "red"}]}, "tools[0].colour"),
         ({"tools": [FUNCTION], "tool_choice": "any"}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": 3}, "tool_choice"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "h"}}, "tool_choice.name"),
-        ({"tools": [FUNCTION], "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
+        *(({"tools": [hosted]}, "tools[0].type") for hosted in HOSTED if is_missed(hosted)),
+        ({"tools": [FUNCTION, {"type": "web_search"}], "tool_choice": {"type": "web_search"}},
+         "tool_choice.type"),
+        ({"tools": [FUNCTION, {"type": "mcp"}],
+          "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp"}]}},
+         "tool_choice.tools"),
+        ({"tools": [{"type": "mcp"}], "tool_choice": "required"}, "tools[0].type"),
         ({"tools": [NAMESPACE, {**NAMESPACE, "name": "n2"}],
           "tool_choice": {"type": "function", "name": "f"}}, "tool_choice.name"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "allowed_tools", "mode": "auto",
