@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
+_API_PATH = re.compile(
+    r"(?:/v1(?:/.*)?|/(?:chat/completions|completions|embeddings|messages|models|responses"
+    r"|docs|health|metrics|openapi\.json|version))\Z"
+)
+"""What a base URL does not end with, /v1 being taken off."""
 DEFAULT_BASE_URL = "http://localhost:8000/v1"
 
 
@@ -21,6 +27,16 @@ class Address:
     @property
     def api_root(self) -> str:
         return f"{self.server_root}/v1"
+
+    @property
+    def meant(self) -> str:
+        """The base URL that was probably meant, where this one was written with a path of the API,
+        such as /v1/v1 or /v1/chat/completions; else empty."""
+        parts = urlsplit(self.server_root)
+        path = _API_PATH.sub("", parts.path)
+        if path == parts.path:
+            return ""
+        return Address(urlunsplit((parts.scheme, parts.netloc, path, "", ""))).api_root
 
 
 def parse(base_url: str) -> Address:

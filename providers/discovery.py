@@ -1,6 +1,6 @@
 """What each server serves and speaks: asked of the server, kept in the database, never guessed.
 
-How the question travels is not decided here: `Fetch` is the gateway's one door to the network,
+How the question travels is not decided here: `fetch` gives the gateway's one door to the network,
 named by the setting AURORA_FETCH.
 """
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from providers import catalog, openapi
+from providers import answers, catalog, openapi
+from providers.answers import Question
+from providers.fetch import Fetch, Fetched, FetchFailed, TooLong
 from providers.models import Discovery, Provider
 from providers.snapshot import ProviderEntry, is_model_id
 
@@ -30,35 +32,13 @@ SPEC_SECONDS = 5.0
 MOST_BYTES = 4 * 2**20
 MOST_MODELS = 2000
 MOST_ERROR_CHARACTERS = 500
-REFUSES_KEY = "The server refuses the API key"
-LISTS_NONE = "The server lists no models."
-
-
-class FetchFailed(Exception):
-    """No answer came. The text says why, and holds no credentials."""
-
-
-class NoAnswerInTime(FetchFailed):
-    """The server may be there, and at something else."""
-
-
-class TooLong(FetchFailed):
-    """An answer came, and is longer than was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    status: int
-    body: bytes
-
-
-class Fetch(Protocol):
-    """GET `url`; the whole answer within `seconds`, else NoAnswerInTime; over `most_bytes`, TooLong;
-    and FetchFailed where none comes."""
-
-    async def __call__(
-        self, url: str, authorization: str | None, *, seconds: float, most_bytes: int
-    ) -> Fetched: ...
+FOR_AN_OPERATOR = (
+    answers.REFUSES_KEY,
+    answers.WANTS_KEY,
+    answers.PROXY_REFUSES,
+    answers.LISTS_NONE,
+)
+"""How errors begin that do not pass by themselves."""
 
 
 class Unheard(Enum):
@@ -108,8 +88,9 @@ async def ask(provider: ProviderEntry, fetch: Fetch) -> Outcome:
             most_bytes=MOST_BYTES,
         )
     except FetchFailed as error:
-        return Outcome(False, str(error))
-    outcome = read(answer)
+        return Outcome(False, error.explained)
+    question = Question(provider.address, has_key=provider.authorization is not None)
+    outcome = read(answer, question)
     if not outcome.ok:
         return outcome
     left = TOTAL_SECONDS - (time.monotonic() - began)
@@ -135,27 +116,23 @@ async def _routes(
     return openapi.post_paths(answer.body) if answer.status == 200 else None
 
 
-def read(answer: Fetched) -> Outcome:
+def read(answer: Fetched, question: Question) -> Outcome:
     """What an answer to GET /v1/models says. Pure."""
-    if answer.status in {401, 403}:
-        return Outcome(False, f"{REFUSES_KEY} (HTTP {answer.status}).")
-    if answer.status == 404:
-        return Outcome(False, "Nothing at /v1/models (HTTP 404): is the base URL right?")
     if answer.status != 200:
-        return Outcome(False, f"The server answers HTTP {answer.status}.")
+        return Outcome(False, answers.explained(answer, question))
     try:
         listing = msgspec.json.decode(answer.body, type=_Listing)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Outcome(False, "The answer is not a list of models: is this a vLLM server?")
+        return Outcome(False, answers.explained(answer, question))
     cards = tuple(card for card in listing.data[:MOST_MODELS] if _is_sane(card))
     if not cards:
-        return Outcome(False, LISTS_NONE)
+        return Outcome(False, answers.LISTS_NONE)
     return Outcome(True, f"{len(cards)} model{'s' if len(cards) > 1 else ''}.", cards)
 
 
 def is_misconfiguration(error: str) -> bool:
     """Whether what went wrong is for an operator to put right: it does not pass by itself. Pure."""
-    return error.startswith((REFUSES_KEY, LISTS_NONE)) or error.endswith(catalog.ENTER_AGAIN)
+    return error.startswith(FOR_AN_OPERATOR) or error.endswith(catalog.ENTER_AGAIN)
 
 
 def _is_sane(card: dict[str, Any]) -> bool:

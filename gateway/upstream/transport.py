@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import socket
 import struct
@@ -36,6 +35,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from aurora_site.tcp import keep_alive
+from providers import faults
 
 KEEP_ALIVE_SECONDS = 3.0
 """vLLM's server closes idle connections after 5 s; ours must be given up before."""
@@ -45,6 +45,14 @@ STALE_SECONDS = 1.0
 SLICE_BYTES = 256 * 2**10
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+class NotConnected(httpx.ConnectError):
+    """Its text holds no address: that may not be for the caller's eyes."""
+
+    def __init__(self, fault: faults.Fault) -> None:
+        super().__init__(fault.fact)
+        self.fault = fault
 
 
 class StaleConnection(httpx.ReadError):
@@ -363,7 +371,7 @@ def _named_truly(attempt: _Attempt) -> Iterator[None]:
     except aiohttp.ConnectionTimeoutError as error:
         raise httpx.ConnectTimeout("no connection in time") from error
     except aiohttp.ClientConnectorError as error:
-        raise httpx.ConnectError(_reason(error)) from error
+        raise NotConnected(_fault(error)) from error
     except TimeoutError as error:  # aiohttp.SocketTimeoutError among them
         raise httpx.ReadTimeout("no answer in time") from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
@@ -372,15 +380,12 @@ def _named_truly(attempt: _Attempt) -> Iterator[None]:
     except aiohttp.ClientPayloadError as error:
         raise httpx.RemoteProtocolError("broken off within the answer") from error
     except (aiohttp.InvalidURL, UnicodeError) as error:
-        raise httpx.ConnectError("host not found") from error
+        raise NotConnected(faults.HOST_NOT_FOUND) from error
     except (aiohttp.ClientError, HttpProcessingError) as error:
         raise httpx.RemoteProtocolError("not an HTTP answer") from error
 
 
-def _reason(error: aiohttp.ClientConnectorError) -> str:
-    """Why there was no connection, without the address: that may not be for the caller's eyes."""
+def _fault(error: aiohttp.ClientConnectorError) -> faults.Fault:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "host not found"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return "TLS failed"
-    return os.strerror(error.os_error.errno).lower() if error.os_error.errno else "no connection"
+        return faults.HOST_NOT_FOUND
+    return faults.of(error.os_error)

@@ -29,7 +29,8 @@ from providers.admin.history import ObjectHistory
 from providers.health_rows import RELATED
 from providers.models import Provider, Source
 
-MOST_ERROR_CHARACTERS = 80
+MOST_ERROR_CHARACTERS = 200
+MOST_LISTED_MODELS = 50
 
 SERVER = (
     "Server",
@@ -305,7 +306,15 @@ class ProviderAdmin(ObjectHistory):
             form.apply_key()
             note = _withhold_key(form, stored_at)
             outcome = discovery.test(form.instance)
-        context = {"problems": problems, "note": note, "outcome": outcome}
+        cards = outcome.cards if outcome else ()
+        models = [card["id"] for card in cards[:MOST_LISTED_MODELS]]
+        context = {
+            "problems": problems,
+            "note": note,
+            "outcome": outcome,
+            "models": models,
+            "more": len(cards) - len(models),
+        }
         return TemplateResponse(request, "admin/providers/provider/outcome.html", context)
 
     def refresh_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:

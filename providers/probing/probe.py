@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from providers.discovery import Fetch, FetchFailed, NoAnswerInTime
+from providers.fetch import Fetch, FetchFailed, NoAnswerInTime
 from providers.probing.metrics import NO_LOAD, Load, load
 from providers.probing.outcomes import Look, Silence
 from providers.snapshot import ProviderEntry

@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from providers.catalog import Catalog
-from providers.discovery import Fetch
+from providers.fetch import Fetch
 from providers.homes import NO_HOMES, Homes, Usage
 from providers.observed import SHUNNED, Lookout, Observation, Observed, Reports, State
 from providers.probing import lease, outcomes, plans, rows

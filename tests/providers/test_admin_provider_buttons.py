@@ -47,6 +47,38 @@ def test_a_connection_is_tested_with_typed_values_before_anything_is_saved(
     assert not Provider.objects.exists()
 
 
+def test_the_models_that_are_found_are_listed(admin_client: Client, vllm: ScriptedVllm) -> None:
+    vllm.models = ["meta-llama/Llama-3.1-8B", HOSTILE, *(f"adapter-{n}" for n in range(60))]
+
+    answer = text(admin_client.post(TEST_NEW, values(base_url=vllm.url)))
+
+    assert "It answers: 62 models." in answer
+    assert "<code>meta-llama/Llama-3.1-8B</code>" in answer
+    assert HOSTILE not in answer
+    assert "and 12 more" in answer
+
+
+@pytest.mark.parametrize("path", ["/v1/v1", "/v1/chat/completions"])
+def test_a_base_url_with_a_path_too_many_is_told_with_the_one_that_is_meant(
+    admin_client: Client, vllm: ScriptedVllm, path: str
+) -> None:
+    root = vllm.url.removesuffix("/v1")
+
+    answer = admin_client.post(TEST_NEW, values(base_url=f"{root}{path}"))
+
+    assert f"{root}/v1 is probably meant" in text(answer)
+
+
+def test_a_missing_key_is_told_from_a_wrong_one(admin_client: Client, vllm: ScriptedVllm) -> None:
+    vllm.required_key = "right"
+
+    missing = text(admin_client.post(TEST_NEW, values(base_url=vllm.url)))
+    wrong = text(admin_client.post(TEST_NEW, values(base_url=vllm.url, new_api_key="wrong")))
+
+    assert "asks for an API key (HTTP 401), and none was sent" in missing
+    assert "refuses the API key (HTTP 401)" in wrong
+
+
 def test_a_saved_provider_is_tested_with_its_stored_key(
     admin_client: Client, vllm: ScriptedVllm
 ) -> None:

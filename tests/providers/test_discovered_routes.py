@@ -10,7 +10,8 @@ from django.test import Client
 
 from providers import catalog, discovery, revision
 from providers.catalog import load
-from providers.discovery import UNHEARD, Fetched, FetchFailed, Outcome, record
+from providers.discovery import UNHEARD, Outcome, record
+from providers.fetch import Fetched, FetchFailed
 from providers.models import Discovery, Provider
 from tests.providers.admin_pages import client_with, found, page, provider, text
 from tests.providers.api_client import MASTER, PROVIDERS, Api, master_key

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers import catalog, discovery, revision
-from providers.discovery import Fetched, Outcome, read, record
+from providers import addresses, catalog, discovery, revision
+from providers.answers import Question
+from providers.discovery import Outcome, record
+from providers.fetch import Fetched
 from providers.models import Discovery, Provider
 from providers.snapshot import ProviderEntry
 from tests.recorded import load
@@ -23,6 +25,10 @@ SECRET = "upstream-secret-of-these-tests"
 
 def listing(*ids: Any) -> Fetched:
     return Fetched(200, json.dumps({"object": "list", "data": [{"id": i} for i in ids]}).encode())
+
+
+def read(answer: Fetched) -> Outcome:
+    return discovery.read(answer, Question(addresses.parse("http://h:1"), has_key=True))
 
 
 def ids(outcome: Outcome) -> list[str]:
@@ -47,7 +53,7 @@ def test_the_models_are_counted(count, text):
     [
         (Fetched(401, b'{"error":"Unauthorized"}'), "refuses the API key"),
         (Fetched(403, b""), "refuses the API key"),
-        (Fetched(404, b'{"detail":"Not Found"}'), "is the base URL right"),
+        (Fetched(404, b'{"detail":"Not Found"}'), "Is the base URL right"),
         (Fetched(500, b"x"), "HTTP 500"),
         (Fetched(503, b""), "HTTP 503"),
         (Fetched(307, b""), "HTTP 307"),
@@ -307,7 +313,8 @@ def test_a_server_that_fails_is_an_outcome_and_keeps_its_models(
 
 def test_an_unknown_host_is_told(db):
     outcome = discovery.test(Provider(name="a", base_url="http://no-such-host.invalid"))
-    assert (outcome.ok, outcome.text) == (False, "Cannot be reached: host not found.")
+    assert not outcome.ok
+    assert outcome.text.startswith("Cannot be reached: host not found. Check the spelling")
 
 
 def test_a_provider_whose_key_cannot_be_opened_is_not_asked(vllm: ScriptedVllm, row):

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from providers import discovery, health_rows
-from providers.discovery import Fetched
+from providers import addresses, discovery, health_rows
+from providers.answers import Question
+from providers.fetch import Fetched
 from providers.health import Standing
 from providers.health_rows import RELATED, Seen, seen
 from providers.models import Provider
 from tests.providers.admin_pages import found, probed, process, provider, report
 
 pytestmark = pytest.mark.django_db
+QUESTION = Question(addresses.parse("http://gpu-1:8000"), has_key=True)
 
 
 def now_of(row: Provider) -> Seen:
@@ -89,13 +91,13 @@ def test_a_state_of_another_version_is_unknown() -> None:
 
 @pytest.mark.parametrize("state", ["healthy", "unhealthy"])
 def test_a_refused_key_is_a_misconfiguration_whatever_the_probe_says(state: str) -> None:
-    found(row := provider(), error=discovery.read(Fetched(401, b"")).text)
+    found(row := provider(), error=discovery.read(Fetched(401, b""), QUESTION).text)
     probed(row, state)
 
     shown = now_of(row).condition
 
     assert shown.standing is Standing.MISCONFIGURED
-    assert shown.reason == "The server refuses the API key (HTTP 401)."
+    assert shown.reason.startswith("The server refuses the API key (HTTP 401).")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,7 @@ def test_a_refused_key_is_a_misconfiguration_whatever_the_probe_says(state: str)
     [
         (Fetched(401, b""), True),
         (Fetched(403, b""), True),
+        (Fetched(403, b"<html>"), True),
         (Fetched(200, b'{"data": []}'), True),
         (Fetched(200, b"<html>"), False),
         (Fetched(404, b""), False),
@@ -110,7 +113,7 @@ def test_a_refused_key_is_a_misconfiguration_whatever_the_probe_says(state: str)
     ],
 )
 def test_what_an_operator_must_put_right_is_told_apart(answer: Fetched, is_wrong: bool) -> None:
-    assert discovery.is_misconfiguration(discovery.read(answer).text) is is_wrong
+    assert discovery.is_misconfiguration(discovery.read(answer, QUESTION).text) is is_wrong
 
 
 def test_a_key_that_cannot_be_opened_is_a_misconfiguration(vllm: Any) -> None:
