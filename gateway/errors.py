@@ -182,6 +182,16 @@ class NotReady(GatewayError):
         return {"retry-after": "1"}
 
 
+class ModelsUnknown(GatewayError):
+    """Nobody known serves the model, and a server that may has not said yet what it serves."""
+
+    status, type, code, param = 503, "server_error", "models_unknown", "model"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "5"}
+
+
 class Stopping(GatewayError):
     """This process is being stopped, and the call was not finished in the time that calls have."""
 

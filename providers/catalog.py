@@ -134,6 +134,7 @@ def provider_entry(row: Provider) -> ProviderEntry:
         max_concurrency=row.max_concurrency,
         draining=row.draining,
         repeats_after_timeout=row.repeats_after_timeout,
+        models_known=row.models_mode == ModelsMode.ALLOWLIST or _has_answered(row),
     )
 
 
@@ -146,6 +147,10 @@ def served_cards(row: Provider) -> Iterable[Card]:
         return discovered.values()
     created = int(row.created.timestamp()) if row.created else 0  # 0: not saved yet
     return [discovered.get(model, {"id": model, "created": created}) for model in row.model_ids]
+
+
+def _has_answered(row: Provider) -> bool:
+    return hasattr(row, "discovery") and bool(row.discovery.answered or row.discovery.cards)
 
 
 def discovered_cards(row: Provider) -> list[dict[str, Any]]:

@@ -48,6 +48,8 @@ class ProviderEntry:
     """It gets no new call."""
     repeats_after_timeout: bool = False
     """Whether a call that it left unanswered may be sent to another server."""
+    models_known: bool = True
+    """Whether it has ever said what it serves, or its row alone says it."""
 
 
 @dataclass(frozen=True, slots=True)

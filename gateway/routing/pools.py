@@ -152,7 +152,7 @@ def pool(
     """Where `selector` leads by one of `paths`; of each tier, the servers that have an earlier one
     come before those that have but a later one.
 
-    Raises UnknownModel, or UnsupportedEndpoint where the model is there and none of `paths`.
+    Raises UnknownModel, ModelsUnknown, or UnsupportedEndpoint where the model is there and none of `paths`.
     """
     target = route(selector, snapshot)
     found = [

@@ -10,12 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.endpoints import TABLE
-from gateway.errors import UnknownModel, UnsupportedEndpoint
+from gateway.errors import GatewayError, ModelsUnknown, UnknownModel, UnsupportedEndpoint
 from gateway.refusals import no_such_route
 from providers.snapshot import AliasEntry, ProviderEntry, Snapshot, TargetEntry, served
 
 PUBLIC_ROUTES = frozenset(path for row in TABLE for path in row.upstream_paths)
 """The servers' paths that some endpoint of Aurora's leads to. Errors name no others."""
+
+MOST_SHOWN_CHARACTERS = 200
+MOST_NAMED = 3
+"""Providers that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +99,32 @@ def _once(tier: list[Share]) -> list[Share]:
 
 
 def route(selector: str, snapshot: Snapshot) -> Target:
-    """The first of the targets that `selector` leads to. Raises UnknownModel."""
+    """The first of the targets that `selector` leads to. Raises UnknownModel or ModelsUnknown."""
     found = tiers(selector, snapshot)
     if not found:
-        raise unknown(selector)
+        raise _unknown(selector, snapshot)
     return found[0][0].target
 
 
-def unknown(selector: str) -> UnknownModel:
+def _unknown(selector: str, snapshot: Snapshot) -> GatewayError:
+    shown = repr(selector[:MOST_SHOWN_CHARACTERS])
+    if silent := _silent(selector, snapshot):
+        names = ", ".join(repr(provider.name) for provider in silent[:MOST_NAMED])
+        return ModelsUnknown(
+            f"The model {shown} is not known here yet, and these providers have not said yet what"
+            f" they serve: {names}."
+        )
     return UnknownModel(
-        f"The model {selector[:200]!r} does not exist here. GET /v1/models lists those that do."
+        f"The model {shown} does not exist here. GET /v1/models lists those that do."
     )
+
+
+def _silent(selector: str, snapshot: Snapshot) -> list[ProviderEntry]:
+    """Those of the providers that `selector` may mean which have never said what they serve."""
+    named = snapshot.providers.get(selector.partition("/")[0]) if "/" in selector else None
+    if named is not None and selector not in snapshot.aliases:
+        return [] if named.models_known else [named]
+    return [provider for provider in snapshot.providers.values() if not provider.models_known]
 
 
 def unsupported(target: Target, path: str) -> UnsupportedEndpoint:

@@ -136,7 +136,7 @@ async def _ended(exchange: Exchange, asked: Asked, error: UpstreamError) -> None
 def first_way(exchange: Exchange, selector: str) -> tuple[Way, str]:
     """One of the ways that a call may go, and what its answer will say as its `model`.
 
-    Raises UnknownModel or UnsupportedEndpoint.
+    Raises UnknownModel, ModelsUnknown or UnsupportedEndpoint.
     """
     pool = exchange.pools.find(selector, exchange.snapshot, exchange.endpoint.upstream_paths)
     way = pool.tiers[0].ways[0]

@@ -36,7 +36,7 @@ async def show_model(exchange: Exchange) -> None:
 
 
 def _card(selector: str, snapshot: Snapshot) -> Card:
-    """Raises UnknownModel."""
+    """Raises UnknownModel or ModelsUnknown."""
     target = routing.route(selector, snapshot)
     if selector in snapshot.cards:
         return snapshot.cards[selector]

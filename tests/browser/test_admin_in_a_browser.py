@@ -30,7 +30,7 @@ def test_a_server_and_a_key_from_the_first_login_to_the_revocation(
 
     first = add_key(page)
     assert comes_to(aurora, first, 200)
-    assert models(aurora, first) == [f"gpu-1/{MODEL}"]
+    assert models(aurora, first) == [MODEL, f"gpu-1/{MODEL}"]
     assert chat(aurora, first, f"gpu-1/{MODEL}") == load("gen_chat_plain").body
     assert [call.headers["authorization"] for call in vllm.received] == [f"Bearer {UPSTREAM_KEY}"]
 

@@ -269,3 +269,21 @@ def test_a_catalog_holds_the_snapshot_that_was_published_last():
     second = load()
     held.publish(second)
     assert held.current() is second
+
+
+@pytest.mark.parametrize(
+    ("mode", "cards", "answered", "known"),
+    [
+        ("discover", None, False, False),
+        ("discover", [], False, False),
+        ("discover", SERVED, True, True),
+        ("fallback", None, False, False),
+        ("allowlist", None, False, True),
+    ],
+)
+def test_it_is_known_whether_a_server_has_ever_said_what_it_serves(mode, cards, answered, known):
+    row = add(models_mode=mode, model_ids=[] if mode == "discover" else ["x"])
+    if cards is not None:
+        when = timezone.now() if answered else None
+        Discovery.objects.create(provider=row, cards=cards, answered=when)
+    assert load().providers["a"].models_known is known
