@@ -15,6 +15,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import ClientGone, GatewayError, Stopping
 from gateway.fleet import Fleet
 from gateway.missing_routes import MissingRoutes
+from gateway.pdf import PdfReader
 from gateway.records import Record
 from gateway.routing import Pools, Settings
 from gateway.runs import MOST_RUNS, Runs
@@ -50,6 +51,7 @@ class Gateway:
         self._pools = Pools(pools, self._missing)
         self.fleet = Fleet(catalog, lookout or Lookout(), repeated_share=repeated_share)
         self._runs = Runs(store, background_responses)
+        self._pdfs = PdfReader()
         self._is_stopping = False
 
     def start(self) -> None:
@@ -132,5 +134,6 @@ class Gateway:
             fleet=self.fleet,
             store=self._store,
             runs=self._runs,
+            pdfs=self._pdfs,
             is_stopping=self._is_stopping,
         )

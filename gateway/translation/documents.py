@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+PdfTexts = Mapping[bytes, str]
+"""The texts of PDFs, by the `digest` of their base64. To read a PDF is no work for a pure module."""
+NO_PDFS: PdfTexts = {}
+PDF_HEAD = "[The text of the attached PDF document. Its images are not visible to you.]"
 MOST_NAME_CHARACTERS = 200
 ONLY_UNSEEN = "holds nothing that this model can see: add a text."
 """Ends the refusal of a last turn without anything else."""
 
 _UNREADABLE_TYPES = ("image/", "audio/", "video/", "font/", "application/pdf", "application/zip")
+_PDF = "application/pdf"
 _PDF_IN_BASE64 = "JVBERi"
-_KINDS = {"application/pdf": "PDF document", "application/zip": "archive"}
+_KINDS = {_PDF: "PDF document", "application/zip": "archive"}
 _FAMILIES = {"image": "image", "audio": "audio recording", "video": "video"}
 
 
@@ -24,16 +32,40 @@ def unseen(what: str, name: str | None = None) -> str:
     return f"[Attached, but not visible to you: {what}{named}]"
 
 
-def document(data: str, media_type: str | None = None, name: str | None = None) -> tuple[str, bool]:
+def document(
+    data: str, media_type: str | None = None, name: str | None = None, pdfs: PdfTexts = NO_PDFS
+) -> tuple[str, bool]:
     """What the model is told of a file in base64, and whether that is the file's own text.
 
     Without a `media_type`, or with one that says nothing, the bytes decide.
     """
-    kind = media_type or ("application/pdf" if data.startswith(_PDF_IN_BASE64) else None)
+    kind = media_type or (_PDF if data.startswith(_PDF_IN_BASE64) else None)
+    if kind == _PDF and pdfs and (read := pdfs.get(digest(data))):
+        return f"{PDF_HEAD}\n{read}", True
     text = None if kind and kind.startswith(_UNREADABLE_TYPES) else _decoded(data)
     if text is None:
         return unseen(described(kind), name), False
     return text, True
+
+
+def digest(data: str) -> bytes:
+    """By what a file in base64 is known."""
+    return hashlib.sha256(data.encode()).digest()
+
+
+def pdfs_in(value: Any) -> Iterator[str]:
+    """Every PDF within a decoded JSON value of Messages, in base64; one may come twice."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            left += each
+        elif isinstance(each, dict):
+            data = each.get("data")
+            if each.get("media_type") == _PDF and isinstance(data, str):
+                yield data
+            else:
+                left += each.values()
 
 
 def described(media_type: str | None) -> str:

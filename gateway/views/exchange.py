@@ -16,6 +16,7 @@ from gateway.endpoints import Endpoint
 from gateway.errors import NotReady
 from gateway.fleet import Fleet
 from gateway.missing_routes import MissingRoutes
+from gateway.pdf import PdfReader
 from gateway.records import Record
 from gateway.routing import Pools
 from gateway.runs import Runs
@@ -43,6 +44,7 @@ class Exchange:
     fleet: Fleet
     store: Store
     runs: Runs
+    pdfs: PdfReader
     is_stopping: bool = False
     """Whether this process was told to stop before the call began."""
 

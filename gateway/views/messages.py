@@ -9,31 +9,56 @@ from gateway.calls import Call
 from gateway.client import Watched
 from gateway.routing import Way
 from gateway.translation import Stamp, Translation, messages
+from gateway.translation.documents import NO_PDFS, PdfTexts
 from gateway.views.delivering import Asked, deliver_asked
 from gateway.views.exchange import Exchange, authenticated, read_call
 
-Put = Callable[[Call, str], Translation]
+Put = Callable[[Call, str, PdfTexts], Translation]
 """The call in the server's dialect, for its model of this id."""
 
 
 async def create(exchange: Exchange) -> None:
     stamp = Stamp.now()
-    await _delivered(exchange, lambda call, model: messages.to_chat(call.members, model, stamp))
+
+    def put(call: Call, model: str, pdfs: PdfTexts) -> Translation:
+        return messages.to_chat(call.members, model, stamp, pdfs)
+
+    await _delivered(exchange, put)
 
 
 async def count_tokens(exchange: Exchange) -> None:
-    await _delivered(exchange, lambda call, model: messages.to_tokenize(call.members, model))
+    def put(call: Call, model: str, pdfs: PdfTexts) -> Translation:
+        return messages.to_tokenize(call.members, model, pdfs)
+
+    await _delivered(exchange, put)
 
 
 async def _delivered(exchange: Exchange, put: Put) -> None:
+    """Nothing here holds the call's body while its answer runs."""
     caller = authenticated(exchange)
-    asked = _asked(caller, exchange.endpoint.path, await read_call(exchange), put)
+    call = await read_call(exchange)
     with Watched(exchange.client):
+        pdfs = await _read_pdfs(exchange, call)
+        asked = _asked(caller, exchange.endpoint.path, call, pdfs, put)
+        del call, pdfs
         await deliver_asked(exchange, asked)
 
 
-def _asked(caller: Caller, native: str, call: Call, put: Put) -> Asked:
+async def _read_pdfs(exchange: Exchange, call: Call) -> PdfTexts:
+    """The texts of the call's PDFs, if it may come to a translation."""
+    found = messages.pdfs(call.members) if _may_be_translated(exchange, call) else []
+    return await exchange.pdfs.read(found) if found else NO_PDFS
+
+
+def _may_be_translated(exchange: Exchange, call: Call) -> bool:
+    """Raises UnknownModel or UnsupportedEndpoint."""
+    endpoint = exchange.endpoint
+    pool = exchange.pools.find(call.selector, exchange.fleet.look(), endpoint.upstream_paths)
+    return any(way.path != endpoint.path for tier in pool.tiers for way in tier.ways)
+
+
+def _asked(caller: Caller, native: str, call: Call, pdfs: PdfTexts, put: Put) -> Asked:
     def translate(way: Way) -> Translation | None:
-        return None if way.path == native else put(call, way.target.model)
+        return None if way.path == native else put(call, way.target.model, pdfs)
 
     return Asked(caller, call, translate)

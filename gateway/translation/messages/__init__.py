@@ -10,20 +10,28 @@ import msgspec
 from gateway.errors import UpstreamBroke
 from gateway.translation import CHAT, EventStream, Stamp, Translation
 from gateway.translation.chat import TOKENIZE
+from gateway.translation.documents import NO_PDFS, PdfTexts
 from gateway.translation.messages import answer, request
 from gateway.translation.messages.echo import Echo
+from gateway.translation.messages.request import pdfs
 from gateway.translation.messages.stream import MessageStream
 
+__all__ = ["pdfs", "to_chat", "to_tokenize"]
 
-def to_chat(members: Mapping[str, msgspec.Raw], model: str, stamp: Stamp) -> Translation:
+
+def to_chat(
+    members: Mapping[str, msgspec.Raw], model: str, stamp: Stamp, pdfs: PdfTexts = NO_PDFS
+) -> Translation:
     """`POST /v1/messages` as a chat completion. Raises InvalidRequest."""
-    call = request.to_chat(members, model)
+    call = request.to_chat(members, model, pdfs)
     return _ToChat(call.body, model, stamp, call.echo)
 
 
-def to_tokenize(members: Mapping[str, msgspec.Raw], model: str) -> Translation:
+def to_tokenize(
+    members: Mapping[str, msgspec.Raw], model: str, pdfs: PdfTexts = NO_PDFS
+) -> Translation:
     """`POST /v1/messages/count_tokens` as `/tokenize`. Raises InvalidRequest."""
-    return _ToTokenize(request.to_tokenize(members, model).body)
+    return _ToTokenize(request.to_tokenize(members, model, pdfs).body)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.translation import documents, raw, turns
+from gateway.translation.documents import PdfTexts
 from gateway.translation.messages import blocks
 from gateway.translation.messages.blocks import (
     Compaction,
@@ -54,6 +55,7 @@ class Conversation:
     """Two turns of the same role in a row become one, as Anthropic has it: many chat templates
     refuse them."""
 
+    pdfs: PdfTexts
     continues: bool = False
     """The last turn is the assistant's and ends in text: the answer goes on from there."""
     tools: ToolChanges = field(default_factory=ToolChanges)
@@ -91,7 +93,11 @@ class Conversation:
             elif isinstance(block, ToolRemoval):
                 self.tools.remove(block.tool)
             else:
-                shown += plain_text(block, here) if isinstance(block, Other) else parts(block, here)
+                shown += (
+                    plain_text(block, here)
+                    if isinstance(block, Other)
+                    else parts(block, here, self.pdfs)
+                )
         return shown
 
     def add_user(self, content: Json, where: str) -> None:
@@ -110,7 +116,7 @@ class Conversation:
             if isinstance(block, Compaction):
                 turn = self._begun_anew(block, turn)
             else:
-                turn.shown += parts(block, f"{where}[{i}]")
+                turn.shown += parts(block, f"{where}[{i}]", self.pdfs)
         if turn.shown or not results:
             self._add(turn)
 
@@ -140,7 +146,7 @@ class Conversation:
                 self.tools.load(block.tool_name)
                 shown.append(TextPart(raw.text(f"Loaded tool: {block.tool_name}")))
             else:
-                shown += parts(block, f"{where}[{i}]")
+                shown += parts(block, f"{where}[{i}]", self.pdfs)
         return shown
 
     def add_assistant(self, content: Json, where: str) -> None:
@@ -172,7 +178,9 @@ class Conversation:
             self.tools.load_found(block.content, f"{where}.content")
         else:
             turn.shown += (
-                plain_text(block, where) if isinstance(block, Other) else parts(block, where)
+                plain_text(block, where)
+                if isinstance(block, Other)
+                else parts(block, where, self.pdfs)
             )
         return turn
 
@@ -235,14 +243,14 @@ def _call(block: ToolUse, where: str) -> bytes:
     return raw.object_of({"id": raw.text(block.id), "type": b'"function"', "function": function})
 
 
-def read(members: Mapping[str, Json]) -> Conversation:
+def read(members: Mapping[str, Json], pdfs: PdfTexts) -> Conversation:
     """Raises InvalidRequest."""
     if "messages" not in members:
         raise raw.invalid("messages", "is missing.")
     found = raw.read(_MESSAGES, members["messages"], "messages")
     if not found:
         raise raw.invalid("messages", "must hold at least one message.")
-    conversation = Conversation()
+    conversation = Conversation(pdfs)
     if "system" in members:
         conversation.add_system(members["system"], "system")
     add = {

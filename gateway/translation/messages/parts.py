@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.translation import documents, raw
+from gateway.translation.documents import PdfTexts
 from gateway.translation.messages import blocks
 from gateway.translation.messages.blocks import Block, Document, Image, Other, SearchResult, Text
 from gateway.translation.raw import LINE_BREAK, Json
@@ -66,7 +67,7 @@ _STRING = msgspec.json.Decoder(str)
 _ANY = msgspec.json.Decoder()
 
 
-def parts(block: Block, where: str) -> list[Part]:
+def parts(block: Block, where: str, pdfs: PdfTexts) -> list[Part]:
     """`block` as parts of a user's message, in order. Raises InvalidRequest, placed at `where`.
 
     Never empty but for an empty text: of what the model cannot see it is told.
@@ -76,9 +77,9 @@ def parts(block: Block, where: str) -> list[Part]:
     if isinstance(block, Image):
         return [_image(block.source, f"{where}.source")]
     if isinstance(block, Document):
-        return _document(block, where)
+        return _document(block, where, pdfs)
     if isinstance(block, SearchResult):
-        return _search_result(block, where)
+        return _search_result(block, where, pdfs)
     if isinstance(block, Other):
         return plain_text(block, where) or [_unseen(f"block of the type {_cut(block.type)}")]
     return []
@@ -130,7 +131,7 @@ def _inline_image(source: _Base64, where: str) -> Part:
     return ImagePart(raw.joined((b'"data:"', kind, b'";base64,"', data)))
 
 
-def _document(block: Document, where: str) -> list[Part]:
+def _document(block: Document, where: str, pdfs: PdfTexts) -> list[Part]:
     named = (("title", block.title), ("context", block.context))
     heading = [
         raw.checked_text(value, f"{where}.{name}")
@@ -138,21 +139,21 @@ def _document(block: Document, where: str) -> list[Part]:
         if not raw.is_null(value)
     ]
     name = None if raw.is_null(block.title) else raw.read(_STRING, block.title, f"{where}.title")
-    below = _content(block.source, name, f"{where}.source")
+    below = _content(block.source, name, f"{where}.source", pdfs)
     if below and isinstance(below[0], TextPart) and not below[0].is_seen:
         context = [] if raw.is_null(block.context) else text_part(block.context, f"{where}.context")
         return [*below, *context]
     return _headed(heading, below)
 
 
-def _content(source: Json, name: str | None, where: str) -> list[Part]:
+def _content(source: Json, name: str | None, where: str, pdfs: PdfTexts) -> list[Part]:
     kind = raw.read(_TYPED, source, where).type
     if kind == "text":
         return text_part(raw.read(_PLAIN_TEXT, source, where).data, f"{where}.data")
     if kind == "content":
-        return _nested(raw.read(_NESTED, source, where).content, f"{where}.content")
+        return _nested(raw.read(_NESTED, source, where).content, f"{where}.content", pdfs)
     if kind == "base64":
-        return [_attached(raw.read(_BASE64, source, where), name, where)]
+        return [_attached(raw.read(_BASE64, source, where), name, where, pdfs)]
     if kind == "url":
         return [_unseen("document", raw.read(_STRING, raw.read(_URL, source, where).url, where))]
     if kind == "file":
@@ -160,27 +161,27 @@ def _content(source: Json, name: str | None, where: str) -> list[Part]:
     return [_unseen("document", name)]
 
 
-def _attached(source: _Base64, name: str | None, where: str) -> Part:
+def _attached(source: _Base64, name: str | None, where: str, pdfs: PdfTexts) -> Part:
     """A file in base64: an image as such, a text as its text, else a line."""
     kind = raw.read(_STRING, source.media_type, f"{where}.media_type")
     if kind.startswith("image/"):
         return _inline_image(source, where)
     data = raw.read(_STRING, source.data, f"{where}.data")
-    text, is_seen = documents.document(data, kind, name)
+    text, is_seen = documents.document(data, kind, name, pdfs)
     return TextPart(raw.text(text), is_seen)
 
 
-def _nested(content: Json, where: str) -> list[Part]:
+def _nested(content: Json, where: str, pdfs: PdfTexts) -> list[Part]:
     if raw.is_text(content):
         return text_part(content, where)
     found = blocks.read(content, blocks.SHOWN, where)
-    return [part for i, each in enumerate(found) for part in parts(each, f"{where}[{i}]")]
+    return [part for i, each in enumerate(found) for part in parts(each, f"{where}[{i}]", pdfs)]
 
 
-def _search_result(block: SearchResult, where: str) -> list[Part]:
+def _search_result(block: SearchResult, where: str, pdfs: PdfTexts) -> list[Part]:
     heading = [raw.checked_text(block.title, f"{where}.title")]
     heading.append(raw.checked_text(block.source, f"{where}.source"))
-    return _headed(heading, _nested(block.content, f"{where}.content"))
+    return _headed(heading, _nested(block.content, f"{where}.content", pdfs))
 
 
 def _headed(heading: list[Json], below: list[Part]) -> list[Part]:

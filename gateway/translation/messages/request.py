@@ -11,6 +11,7 @@ from msgspec import Meta, Raw, Struct
 
 from gateway.calls import check_values
 from gateway.translation import raw
+from gateway.translation.documents import PdfTexts, pdfs_in
 from gateway.translation.messages import conversation, echo, output, tools
 from gateway.translation.messages.echo import NO_ECHO, Echo
 from gateway.translation.raw import Json
@@ -50,6 +51,8 @@ class _Metadata(Struct):
 
 
 _MAX_TOKENS = msgspec.json.Decoder(Annotated[int, Meta(ge=1)])
+_PDF = b"application/pdf"
+_ANY = msgspec.json.Decoder()
 _BOOL = msgspec.json.Decoder(bool)
 _STRINGS = msgspec.json.Decoder(list[str])
 _METADATA = msgspec.json.Decoder(_Metadata)
@@ -62,10 +65,10 @@ class Call:
     echo: Echo = NO_ECHO
 
 
-def to_chat(members: Mapping[str, Raw], model: str) -> Call:
+def to_chat(members: Mapping[str, Raw], model: str, pdfs: PdfTexts) -> Call:
     """Raises InvalidRequest. What Messages do not know goes along as it is: vLLM's own extras."""
     given = _given(members)
-    talk, asked = conversation.read(given), output.read(given)
+    talk, asked = conversation.read(given, pdfs), output.read(given)
     made = _beginning(talk, model) | _limits(given)
     made |= tools.chat_members(given, tools.read(given, talk.tools))
     made |= asked.chat_members(given, raw.read(_MAX_TOKENS, given["max_tokens"], "max_tokens"))
@@ -76,16 +79,25 @@ def to_chat(members: Mapping[str, Raw], model: str) -> Call:
     return Call(raw.object_of(extras | made | _prefill(talk, extras)), echo.read(members))
 
 
-def to_tokenize(members: Mapping[str, Raw], model: str) -> Call:
+def to_tokenize(members: Mapping[str, Raw], model: str, pdfs: PdfTexts) -> Call:
     """Raises InvalidRequest. The prompt is the same as that of the call that would follow."""
     given = _given(members)
-    talk, asked = conversation.read(given), output.read(given)
+    talk, asked = conversation.read(given, pdfs), output.read(given)
     made = _beginning(talk, model) | asked.prompt_members(given)
     chosen = tools.chat_members(given, tools.read(given, talk.tools))
     if "tools" in chosen:
         made["tools"] = chosen["tools"]
     extras = {name: value for name, value in given.items() if name in TO_TOKENIZE}
     return Call(raw.object_of(made | _prefill(talk, extras) | extras))
+
+
+def pdfs(members: Mapping[str, Raw]) -> list[str]:
+    """The PDFs in a call, each once, in base64. Raises InvalidRequest for a call of too many values."""
+    turns = members.get("messages", raw.NULL)
+    if _PDF not in bytes(memoryview(turns)):
+        return []
+    check_values(members)
+    return list(dict.fromkeys(pdfs_in(raw.read(_ANY, turns, "messages"))))
 
 
 def _given(members: Mapping[str, Raw]) -> dict[str, Json]:

@@ -1,0 +1,113 @@
+"""PDFs are read in processes of their own, within limits, and once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.pdf import PROGRAM, PdfReader
+from gateway.translation.documents import digest
+from tests.pdfs import bomb, pdf
+
+pytestmark = pytest.mark.anyio
+HANG_SECONDS = 60
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+async def text_of(data: bytes, reader: PdfReader | None = None) -> str | None:
+    found = await (reader or PdfReader()).read([encoded(data)])
+    return found.get(digest(encoded(data)))
+
+
+def shell(script: str) -> PdfReader:
+    return PdfReader(("/bin/sh", "-c", script))
+
+
+async def test_the_text_of_each_page_is_read():
+    assert await text_of(pdf("Bring tea.", "And cake.")) == (
+        "[Page 1]\nBring tea.\n\n[Page 2]\nAnd cake."
+    )
+
+
+@pytest.mark.parametrize("data", [pdf(""), b"no PDF", b"%PDF-1.7", b"", bomb(300)])
+async def test_what_has_no_text_or_is_no_pdf_has_none(data):
+    assert await text_of(data) is None
+
+
+async def test_what_is_not_base64_has_no_text():
+    assert await PdfReader().read(["%PDF"]) == {}
+
+
+async def test_a_pdf_is_read_once_whether_it_can_be_read_or_not(tmp_path):
+    reader = shell(f"echo >> {tmp_path}/runs; test $(wc -c) -gt 3 && echo text")
+
+    for _ in range(3):
+        assert await text_of(b"long", reader) == "text\n"
+        assert await text_of(b"no", reader) is None
+
+    assert len((tmp_path / "runs").read_text()) == 2
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "pid"
+    os.mkfifo(path)
+    return path
+
+
+def hanging(fifo: Path) -> tuple[str, ...]:
+    """A program that tells its process id, and never ends by itself."""
+    return ("/bin/sh", "-c", f"echo $$ > {fifo}; exec sleep 3600")
+
+
+async def pid_in(fifo: Path) -> int:
+    async with asyncio.timeout(HANG_SECONDS):
+        return int(await asyncio.to_thread(fifo.read_text))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_pdf_that_takes_too_long_is_given_up():
+    assert await text_of(b"a", PdfReader(("/bin/sleep", "3600"), seconds=0.1)) is None
+
+
+async def test_the_process_ends_when_nobody_waits_for_it(fifo):
+    reading = asyncio.create_task(text_of(b"a", PdfReader(hanging(fifo))))
+    pid = await pid_in(fifo)
+
+    reading.cancel()
+    await asyncio.wait([reading], timeout=HANG_SECONDS)
+
+    assert reading.cancelled()
+    assert not is_running(pid)
+
+
+async def test_nothing_of_the_environment_reaches_the_process(monkeypatch):
+    monkeypatch.setenv("AURORA_MASTER_KEY", "secret")
+
+    assert "secret" not in (await text_of(b"a", PdfReader(("/usr/bin/env",))) or "")
+
+
+def test_the_program_gets_no_more_memory_than_it_may_have():
+    script = f"import runpy; runpy.run_path({str(PROGRAM)!r})['limit'](); bytearray(2**30)"
+
+    ran = subprocess.run(
+        (sys.executable, "-c", script), capture_output=True, timeout=HANG_SECONDS, check=False
+    )
+
+    assert b"MemoryError" in ran.stderr
