@@ -69,5 +69,10 @@ def event(error: GatewayError, dialect: Dialect, sequence_number: int = 0) -> by
 
 def _anthropic(error: GatewayError) -> dict[str, object]:
     other = "invalid_request_error" if error.status < 500 else "api_error"
-    kind = ANTHROPIC_TYPES.get(error.status, other)
-    return {"type": "error", "error": {"type": kind, "message": str(error)}}
+    said: dict[str, object] = {
+        "type": ANTHROPIC_TYPES.get(error.status, other),
+        "message": str(error),
+    }
+    if isinstance(error, errors.UnknownThread):  # its clients go by the code
+        said["details"] = {"error_code": error.code}
+    return {"type": "error", "error": said}

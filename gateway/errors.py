@@ -119,6 +119,12 @@ class Unknown(GatewayError):
         return _named(self.code, self.param)
 
 
+class UnknownThread(Unknown):
+    """Nobody here keeps a conversation of Anthropic's; its clients then send all of it."""
+
+    code = "thread_not_found"
+
+
 class UnknownResponse(Unknown):
     code = "response_not_found"
 

@@ -37,6 +37,7 @@ async def _delivered(exchange: Exchange, put: Put) -> None:
     """Nothing here holds the call's body while its answer runs."""
     caller = authenticated(exchange)
     call = await read_call(exchange)
+    messages.check_thread(call.members)
     with Watched(exchange.client):
         pdfs = await _read_pdfs(exchange, call)
         asked = _asked(caller, exchange.endpoint.path, call, pdfs, put)

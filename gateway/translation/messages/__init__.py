@@ -13,10 +13,10 @@ from gateway.translation.chat import TOKENIZE
 from gateway.translation.documents import NO_PDFS, PdfTexts
 from gateway.translation.messages import answer, request
 from gateway.translation.messages.echo import Echo
-from gateway.translation.messages.request import pdfs
+from gateway.translation.messages.request import check_thread, pdfs
 from gateway.translation.messages.stream import MessageStream
 
-__all__ = ["pdfs", "to_chat", "to_tokenize"]
+__all__ = ["check_thread", "pdfs", "to_chat", "to_tokenize"]
 
 
 def to_chat(

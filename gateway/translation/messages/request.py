@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gateway.calls import check_values
+from gateway.errors import UnknownThread
 from gateway.translation import raw
 from gateway.translation.documents import PdfTexts, pdfs_in
 from gateway.translation.messages import conversation, echo, output, tools
@@ -46,6 +47,13 @@ TO_TOKENIZE = frozenset({
 """The extras that change what the prompt is."""
 
 
+NO_THREADS = "No thread is kept here. Send the whole conversation, without `thread`."
+
+
+class _Thread(Struct):
+    type: str = ""
+
+
 class _Metadata(Struct):
     user_id: Raw = raw.NULL
 
@@ -55,6 +63,7 @@ _PDF = b"application/pdf"
 _ANY = msgspec.json.Decoder()
 _BOOL = msgspec.json.Decoder(bool)
 _STRINGS = msgspec.json.Decoder(list[str])
+_THREAD = msgspec.json.Decoder(_Thread)
 _METADATA = msgspec.json.Decoder(_Metadata)
 _STREAM_OPTIONS = b'{"include_usage":true,"continuous_usage_stats":true}'
 
@@ -89,6 +98,14 @@ def to_tokenize(members: Mapping[str, Raw], model: str, pdfs: PdfTexts) -> Call:
         made["tools"] = chosen["tools"]
     extras = {name: value for name, value in given.items() if name in TO_TOKENIZE}
     return Call(raw.object_of(made | _prefill(talk, extras) | extras))
+
+
+def check_thread(members: Mapping[str, Raw]) -> None:
+    """Raises UnknownThread for a call that holds only what came after an answer, and leaves the
+    conversation before it to the server: no vLLM server keeps one, and it would answer without."""
+    thread = members.get("thread", raw.NULL)
+    if raw.begins(thread, b"{") and raw.read(_THREAD, thread, "thread").type == "continue":
+        raise UnknownThread(NO_THREADS, param="thread")
 
 
 def pdfs(members: Mapping[str, Raw]) -> list[str]:
