@@ -10,12 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from aurora_site import public
+from aurora_site.database_url import checked as checked_database_url
 from aurora_site.environment.cleaning import parts
 from aurora_site.environment.showing import shown
 from aurora_site.public import PublicUrl
+
+_HOST_NAME = re.compile(r"(?![\d.]+\Z)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 class BadOption(ValueError):
@@ -101,25 +106,46 @@ def _origin(value: str) -> str:
     return str(public.parse(value))
 
 
-def database_url(value: str) -> str:
-    """Never repeats the URL: it may hold a password."""
-    if not value:
-        return ""
-    split = public.split(value)
-    if split.scheme not in {"postgres", "postgresql", "sqlite"}:
+def host(value: str) -> str:
+    """An address, with or without the brackets of IPv6, or a name."""
+    given = text(value)
+    address = given[1:-1] if given.startswith("[") and given.endswith("]") else given
+    if not _is_address(address) and not _HOST_NAME.fullmatch(address):
         raise ValueError(
-            "a URL such as postgres://user:password@host:5432/name is needed,"
-            " or sqlite:////absolute/path"
+            "an address or a host name is needed, such as 0.0.0.0, ::1 or localhost; the port is AURORA_PORT"
         )
-    return value
+    return address
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def path(value: str) -> str:
+    """A path, with the home folder in place of `~`."""
+    given = text(value)
+    if "$" in given:
+        raise ValueError("it holds a $ that nothing expanded; write the path itself")
+    try:
+        return str(Path(given).expanduser()) if given else ""
+    except RuntimeError:
+        raise ValueError("nobody knows the home folder that its ~ means") from None
+
+
+def database_url(value: str) -> str:
+    return checked_database_url(text(value)) if value else ""
 
 
 OPTIONS = (
-    Option("AURORA_HOST", text, "0.0.0.0", "Address that `serve` listens on."),  # noqa: S104 - a server in a container
+    Option("AURORA_HOST", host, "0.0.0.0", "Address that `serve` listens on."),  # noqa: S104 - a server in a container
     Option("AURORA_PORT", whole(0, 65535), "8080", "Port that `serve` listens on; 0 takes a free one."),
-    Option("AURORA_DATA_DIR", text, "data", "Folder for the database and the generated keyring."),
+    Option("AURORA_DATA_DIR", path, "data", "Folder for the database and the generated keyring."),
     Option("DATABASE_URL", database_url, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it.", is_secret=True),
-    Option("AURORA_CONFIG", text, "", "A YAML file with providers; without it `config.yaml` is read if it is there."),
+    Option("AURORA_CONFIG", path, "", "A YAML file with providers; without it `config.yaml` is read if it is there."),
     Option("AURORA_MASTER_KEY", secret, "", "A master key to accept. Changing it retires, at the next start, the one it held before.", is_secret=True),
     Option("AURORA_ADMIN_PASSWORD", password, "", "Password of the superuser `admin`, who is made at start if missing.", is_secret=True),
     Option("AURORA_SECRET_KEYS", secrets, "", "The keyring: secrets of 32 or more characters, comma-separated, newest first. Made in the data folder without it; required with DATABASE_URL.", is_secret=True),

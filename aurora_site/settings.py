@@ -4,9 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-import environ
-
-from aurora_site import environment, keyring, options
+from aurora_site import database, environment, keyring, options
 from aurora_site.rest import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - read here
 from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it here
 
@@ -23,8 +21,10 @@ try:
     KEYRING = keyring.load(
         OPTIONS["AURORA_SECRET_KEYS"], DATA_DIR, external_database=bool(OPTIONS["DATABASE_URL"])
     )
-    DATABASE = environ.Env.db_url_config(
-        OPTIONS["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'aurora.sqlite3'}"
+    DATABASE = (
+        database.of_url(OPTIONS["DATABASE_URL"], BASE_DIR)
+        if OPTIONS["DATABASE_URL"]
+        else database.of_file(DATA_DIR / "aurora.sqlite3")
     )
 except (environment.BadFile, options.BadOption, keyring.BadKeyring) as error:
     sys.exit(f"aurora: {error}")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditlog.context import set_extra_data
@@ -15,18 +16,31 @@ from aurora_site.environment.files import BadFile, read_text
 from providers.seeding import apply, environment, keys, overlay, yaml_file
 from providers.seeding.wanted import SeedError, Wanted
 
-__all__ = ["SeedError", "seed"]
+__all__ = ["SeedError", "Seeds", "read", "seed", "write"]
 
 DEFAULT_FILE = "config.yaml"
 LOCK = 0x6175726F7261  # "aurora": any number will do that nobody else locks in this database
 
 
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """What the environment and the YAML file say. No problem is left in it."""
+
+    providers: tuple[Wanted, ...]
+    master_key: str = field(repr=False)
+    admin_password: str = field(repr=False)
+
+
 def seed(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> list[str]:
-    """Make providers, master key and superuser be as said; what was done, one sentence each.
+    """Make providers, master key and superuser be as said: `read`, then `write`."""
+    return write(read(environ, config_path=config_path, base_dir=base_dir))
+
+
+def read(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> Seeds:
+    """What is said, before the database is touched.
 
     `environ` is clean, as `aurora_site.environment` gives it. `config_path` is what AURORA_CONFIG
-    says, "" if nothing. It is all done or, on SeedError,
-    nothing; the error has a line for every problem and repeats no secret, and no sentence does.
+    says, "" if nothing. Raises SeedError, with a line for every problem and no secret.
     """
     problems: list[str] = []
     wanted = _providers(environ, config_path, base_dir, problems)
@@ -34,12 +48,20 @@ def seed(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> lis
     password = _noted(keys.admin_password, environ, problems)
     if problems:
         raise SeedError("\n".join(problems))
+    return Seeds(tuple(wanted), secret, password)
+
+
+def write(seeds: Seeds) -> list[str]:
+    """Make the rows be as said; what was done, one sentence each, without a secret.
+
+    It is all done or, on SeedError, nothing: what only the rows can tell is found here.
+    """
     with transaction.atomic(), set_extra_data({"additional_data": {"by": "environment"}}):
         _wait_for_others()
         return [
-            *apply.apply(wanted),
-            *keys.seed_master_key(secret),
-            *keys.seed_superuser(password),
+            *apply.apply(seeds.providers),
+            *keys.seed_master_key(seeds.master_key),
+            *keys.seed_superuser(seeds.admin_password),
         ]
 
 

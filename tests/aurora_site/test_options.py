@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,21 +13,44 @@ from aurora_site import options
 from aurora_site.options import OPTIONS, BadOption
 from aurora_site.public import PublicUrl
 
+HOME = str(Path.home())
 ONE, TWO = "1" * 32, "2" * 64
 ANY_TEXT: list[tuple[str, Any]] = [("$HOME", "$HOME"), ("a=b, c", "a=b, c")]
 
 # name: default, [(text, value)], [nonsense], what is right
 TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
-    "AURORA_HOST": ("0.0.0.0", [("::1", "::1"), (" 127.0.0.1 ", "127.0.0.1")], [], ""),
+    "AURORA_HOST": (
+        "0.0.0.0",
+        [
+            ("::1", "::1"),
+            ("[::]", "::"),
+            ("[fe80::1%eth0]", "fe80::1%eth0"),
+            (" 127.0.0.1 ", "127.0.0.1"),
+            ("localhost", "localhost"),
+            ("gpu-1.example.com", "gpu-1.example.com"),
+        ],
+        ["0.0.0.0:8080", "[::]:8080", "*", "http://0.0.0.0", "8080", "256.0.0.1", "a b", "[::", ":::"],
+        "an address or a host name",
+    ),
     "AURORA_PORT": (
         8080,
         [("0", 0), ("65535", 65535), ("007", 7), (" 80 ", 80)],
         ["-1", "65536", "http", "80.0", "8_0", "٣", "0x50", "8 0"],
         "a whole number from 0 to 65535",
     ),
-    "AURORA_DATA_DIR": ("data", [("/var/lib/aurora", "/var/lib/aurora")], [], ""),
-    "DATABASE_URL": ("", [("postgres://u:p@h/n", "postgres://u:p@h/n")], [], ""),
-    "AURORA_CONFIG": ("", [("/etc/aurora.yaml", "/etc/aurora.yaml")], [], ""),
+    "AURORA_DATA_DIR": (
+        "data",
+        [("/var/lib/aurora", "/var/lib/aurora"), ("~/x", f"{HOME}/x"), ("a~b", "a~b")],
+        ["$HOME/x", "${HOME}/x", "~nobody-of-that-name/x", "a\nb"],
+        "",
+    ),
+    "DATABASE_URL": ("", [("postgres://u:p@h/n", "postgres://u:p@h/n")], ["postgres://u:p@h"], ""),
+    "AURORA_CONFIG": (
+        "",
+        [("/etc/aurora.yaml", "/etc/aurora.yaml"), ("~/aurora.yaml", f"{HOME}/aurora.yaml")],
+        ["$CONFIG"],
+        "",
+    ),
     "AURORA_MASTER_KEY": ("", ANY_TEXT, [], ""),
     "AURORA_ADMIN_PASSWORD": (
         "",

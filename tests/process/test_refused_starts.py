@@ -35,6 +35,10 @@ def assert_refused(done: CompletedProcess[str], *words: str) -> None:
         ("AURORA_CONFIG", "/nowhere/providers.yaml", "/nowhere/providers.yaml"),
         ("DATABASE_URL", "nonsense", "postgres://"),
         ("DATABASE_URL", "postgres://127.0.0.1/other", "AURORA_SECRET_KEYS"),
+        ("DATABASE_URL", "postgres://u:p#w@127.0.0.1/other", "%23"),
+        ("AURORA_HOST", "[::]:8080", "AURORA_PORT"),
+        ("AURORA_HOST", "192.0.2.1", "cannot listen on 192.0.2.1:8080"),
+        ("AURORA_HOST", "no-such-host.invalid", "cannot listen on no-such-host.invalid:8080"),
     ],
 )
 def test_a_variable_with_nonsense_stops_the_start(
@@ -43,6 +47,7 @@ def test_a_variable_with_nonsense_stops_the_start(
     folder = {"AURORA_DATA_DIR": str(tmp_path / "data")}
 
     assert_refused(manage(checkout, {**folder, name: value}, "serve"), name, hint)
+    assert not (tmp_path / "data" / "aurora.sqlite3").exists()
 
 
 def test_a_data_folder_that_cannot_be_made_stops_the_start(checkout: Path, tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
+from aurora_site import listening
 from gateway.headers import request_id
-from providers import catalog
-from providers.seeding import SeedError, seed
+from providers import catalog, seeding
+from providers.seeding import SeedError, Seeds
 from providers.snapshot import Snapshot
 
 OPEN_FILES = 65_536
@@ -42,16 +43,32 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for notice in settings.ENVIRONMENT.notices:
             log.log(notice.level, notice.text)
+        _check_address(settings.OPTIONS["AURORA_HOST"], settings.OPTIONS["AURORA_PORT"])
         try:
+            seeds = _seeds()
             with _others_waiting():
                 call_command("migrate", verbosity=0, interactive=False)
-            _seed()
+            for sentence in seeding.write(seeds):
+                log.info(sentence)
             snapshot = catalog.load()
         except SeedError as error:
             sys.exit("\n".join(f"aurora: {line}" for line in str(error).splitlines()))
         except (DatabaseFailure, OSError) as error:
             sys.exit(f"aurora: DATABASE_URL: the database fails: {_one_line(error)}")
         _serve(snapshot)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Before the database is touched, for the sake of those who mistyped it."""
+    try:
+        listening.check(host, port)
+    except OSError as error:
+        sys.exit(_not_listening(host, port, error))
+
+
+def _not_listening(host: str, port: int, error: OSError) -> str:
+    reason = error.strerror or error
+    return f"aurora: AURORA_HOST, AURORA_PORT: cannot listen on {host}:{port}: {reason}"
 
 
 @contextmanager
@@ -71,14 +88,13 @@ def _others_waiting() -> Iterator[None]:
         os.close(folder)
 
 
-def _seed() -> None:
-    done = seed(
+def _seeds() -> Seeds:
+    """Read before the database is touched: a mistake in a variable or the file changes nothing."""
+    return seeding.read(
         settings.ENVIRONMENT.values,
         config_path=settings.OPTIONS["AURORA_CONFIG"],
         base_dir=settings.BASE_DIR,
     )
-    for sentence in done:
-        log.info(sentence)
 
 
 def _one_line(error: Exception) -> str:
@@ -113,10 +129,7 @@ def _serve(snapshot: Snapshot) -> None:
     try:
         server.run()
     except CannotListenError as error:
-        sys.exit(
-            f"aurora: AURORA_HOST, AURORA_PORT: cannot listen on {error.interface}:{error.port}: "
-            f"{error.socketError}"
-        )
+        sys.exit(_not_listening(error.interface, error.port, error.socketError))
     finally:
         if not asgi.background.stop():
             log.error("the database does not answer: ending without it")
@@ -135,4 +148,5 @@ def _raise_open_files_limit() -> None:
 def _announce(host: str, port: int) -> None:
     public = settings.PUBLIC_URLS[0] if settings.PUBLIC_URLS else f"http://localhost:{port}"
     fields = {"host": host, "port": port, "admin": f"{public}/admin/"}
-    log.info("listening on http://%s:%s", host, port, extra={"fields": fields})
+    shown = f"[{host}]" if ":" in host else host
+    log.info("listening on http://%s:%s", shown, port, extra={"fields": fields})
