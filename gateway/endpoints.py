@@ -38,6 +38,7 @@ class Action(Enum):
     LIST_MODELS = auto()
     SHOW_MODEL = auto()
     PASS_THROUGH = auto()
+    SHOW_TOKENIZER = auto()
     HEALTH = auto()
     READY = auto()
 
@@ -53,6 +54,7 @@ SERVED: Mapping[Action, str] = {
     Action.COUNT_RESPONSE_TOKENS: "translated to `/tokenize`",
     Action.COMPACT_RESPONSE: "refused (501)",
     Action.RELAY: NATIVE,
+    Action.SHOW_TOKENIZER: "native; `?model=` names the model, unless there is but one",
     Action.PASS_THROUGH: "native, what an allow-list names",
 }
 """How each action serves a call, for docs/endpoints.md; `OWN` is any other."""
@@ -116,6 +118,7 @@ def _delete(path: str, action: Action, feature: str) -> Endpoint:
 ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 COMPLETIONS = "/v1/completions"
+INVOCATIONS, TOKENIZER = "/invocations", "/tokenizer_info"
 CONVERSATION = "/v1/conversations/{id}"
 
 TABLE = (
@@ -165,10 +168,18 @@ TABLE = (
     _post(
         "/v1/audio/translations", Action.RELAY_FORM, "Audio: translate", "/v1/audio/translations"
     ),
+    *_relay("SageMaker: any of these calls, by the shape of its body", INVOCATIONS),
+    Endpoint(
+        frozenset({"GET"}), TOKENIZER, Action.SHOW_TOKENIZER, "The tokenizer of a model",
+        (TOKENIZER,),
+    ),
     _read("/v1/models", Action.LIST_MODELS, "Models: list"),
     _read("/v1/models/{id:path}", Action.SHOW_MODEL, "Models: retrieve"),
     Endpoint(ANY_METHOD, "/p/{passage:path}", Action.PASS_THROUGH, "What is vLLM's own"),
     _read("/health", Action.HEALTH, "The process lives"),
+    Endpoint(
+        frozenset({"GET", "HEAD", "POST"}), "/ping", Action.HEALTH, "SageMaker: the process lives"
+    ),
     _read("/ready", Action.READY, "There is something to serve"),
 )  # fmt: skip
 SOCKETS: Mapping[str, str] = {

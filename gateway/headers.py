@@ -36,7 +36,10 @@ NOT_SENT_BACK = (
     | {b"server", b"date", b"www-authenticate", b"x-request-id", b"location", b"alt-svc"}
     | {b"strict-transport-security"}
 )
-PREFIXES_NOT_SENT_UPSTREAM = (b"x-forwarded-", b"x-aurora-", b"sec-", b"proxy-")
+PREFIXES_NOT_SENT_UPSTREAM = (
+    *(b"x-forwarded-", b"x-aurora-", b"sec-", b"proxy-"),
+    b"x-amzn-sagemaker-",  # to /invocations they name another model, or a session of one server
+)
 PREFIXES_NOT_SENT_BACK = (b"x-aurora-", b"access-control-")
 
 SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")

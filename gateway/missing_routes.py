@@ -11,11 +11,14 @@ from collections.abc import Callable
 from math import inf
 from uuid import UUID
 
+from gateway.endpoints import TOKENIZER
 from providers.snapshot import ProviderEntry
 
 REMEMBERED_SECONDS = 300.0
 """A server may be started anew with another model, or a newer vLLM."""
 MOST_REMEMBERED = 10_000
+ASKED_BY_GET = frozenset({TOKENIZER})
+"""What a server says of its routes tells of those that take a POST alone."""
 TRANSLATED_ON_REQUEST = frozenset({"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"})
 """By these a provider whose translation is "always" is not called."""
 
@@ -56,7 +59,7 @@ class MissingRoutes:
         was seen; or it is set to be spoken to in chat completions only."""
         if provider.translation == "always" and path in TRANSLATED_ON_REQUEST:
             return True
-        if provider.routes is not None and path not in provider.routes:
+        if provider.routes is not None and path not in provider.routes | ASKED_BY_GET:
             return True
         return bool(self._until) and self._clock() < self._until.get(_key(provider, path), 0.0)
 

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote
 
 from gateway import headers as policy
+from gateway import queries
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -28,7 +29,6 @@ CREDENTIAL = "openai-insecure-api-key."
 SPOKEN = "realtime"
 """What is chosen for a client that offers it, where the server chooses nothing: browsers give up a
 connection on which none of their subprotocols was chosen."""
-MOST_SELECTOR_CHARACTERS = 512
 MOST_REASON_BYTES = 123  # RFC 6455, 5.5
 NORMAL, GOING_AWAY, NO_CODE, ABNORMAL = 1000, 1001, 1005, 1006
 POLICY, TOO_LARGE, INTERNAL_ERROR = 1008, 1009, 1011
@@ -74,38 +74,24 @@ class Handshake:
 
     @property
     def model(self) -> str | None:
-        """The value of `model` in the query; the last if it is there twice, as vLLM reads it."""
-        values = [value for name, value in _parameters(self.query) if name == "model"]
-        return values[-1] if values else None
+        """As the query names it."""
+        return queries.model_named(self.query)
 
     def selector(self) -> str:
         """Raises InvalidRequest where no model is named."""
-        if not self.model or len(self.model) > MOST_SELECTOR_CHARACTERS:
-            raise InvalidRequest(
-                f"The query must name a `model` of 1 to {MOST_SELECTOR_CHARACTERS} characters.",
-                param="model",
-            )
+        if not self.model or len(self.model) > queries.MOST_SELECTOR_CHARACTERS:
+            raise InvalidRequest(queries.MUST_NAME, param="model")
         return self.model
 
     def query_for(self, upstream_model: str) -> bytes:
         """The query for a server that knows the model so; each other parameter as it came."""
-        named = b"model=" + quote(upstream_model, safe="").encode()
-        return b"&".join(
-            named if unquote_plus(part.partition(b"=")[0].decode("latin-1")) == "model" else part
-            for part in self.query.split(b"&")
-        )
+        return queries.with_model(self.query, upstream_model)
 
     def chosen(self, upstream_choice: str | None) -> str | None:
         """The subprotocol that the client is told."""
         if upstream_choice in self.subprotocols:
             return upstream_choice
         return SPOKEN if SPOKEN in self.subprotocols else None
-
-
-def _parameters(query: bytes) -> Iterable[tuple[str, str]]:
-    for part in query.decode("latin-1").split("&"):
-        name, _, value = part.partition("=")
-        yield unquote_plus(name), unquote_plus(value)
 
 
 def _is_credential(subprotocol: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.dialects import Dialect
+from gateway.endpoints import TOKENIZER
 from gateway.errors import GatewayError, MissingRoute, UpstreamError, UpstreamRefusedKey
 from gateway.headers import first
 
@@ -25,6 +26,8 @@ OF_CALLERS = frozenset({"BadRequestError", "invalid_request_error"})
 OF_STATUS = {429: BUSY, 502: FAILING, 503: FAILING, 504: FAILING}
 """Statuses by which a server says that another may well take the call."""
 MOST_RETRY_AFTER_DIGITS = 6
+OPTIONAL_ROUTES = {TOKENIZER: "it was started without --enable-tokenizer-info-endpoint"}
+"""Why a server lacks a route that any kind of model can have."""
 ENGINE_IS_DEAD = b"EngineCore encountered an issue"
 """What vLLM's HTTP server says with a 500 once the process that computes has died."""
 UNKNOWN_MODEL = re.compile(r"The model `.*` does not exist", re.DOTALL)
@@ -155,9 +158,10 @@ def _in_its_words(status: int, error: dict[str, Any]) -> Reworded:
 
 def no_such_route(provider: str, model: str, path: str) -> str:
     """vLLM registers only the routes that its kind of model can serve."""
+    why = OPTIONAL_ROUTES.get(path, "it is a model of another kind")
     return (
         f"The model {model!r} does not serve {path}: its vLLM server ({provider!r}) has no such"
-        " route, so it is a model of another kind."
+        f" route, so {why}."
     )
 
 

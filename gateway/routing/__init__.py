@@ -4,7 +4,7 @@
 from gateway.routing.affinity import Session, session
 from gateway.routing.choosing import POLICIES, Choice, fair_calls, order, strain, strains
 from gateway.routing.pools import Pool, Pools, Settings, Tier, Way, pool
-from gateway.routing.selectors import Target, route, tiers, unsupported
+from gateway.routing.selectors import Target, route, tiers, unnamed, unsupported
 
 __all__ = [
     "POLICIES",
@@ -24,5 +24,6 @@ __all__ = [
     "strain",
     "strains",
     "tiers",
+    "unnamed",
     "unsupported",
 ]

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gateway.endpoints import TABLE
+from gateway.endpoints import INVOCATIONS, TABLE
 from gateway.errors import GatewayError, ModelsUnknown, UnknownModel, UnsupportedEndpoint
 from gateway.refusals import no_such_route
 from providers.snapshot import AliasEntry, ProviderEntry, Snapshot, TargetEntry, served
 
-PUBLIC_ROUTES = frozenset(path for row in TABLE for path in row.upstream_paths)
-"""The servers' paths that some endpoint of Aurora's leads to. Errors name no others."""
+PUBLIC_ROUTES = frozenset(path for row in TABLE for path in row.upstream_paths) - {INVOCATIONS}
+"""The servers' paths that some endpoint of Aurora's leads to, but for one that each server has.
+Errors name no others."""
 
 MOST_SHOWN_CHARACTERS = 200
 MOST_NAMED = 3
@@ -104,6 +105,12 @@ def route(selector: str, snapshot: Snapshot) -> Target:
     if not found:
         raise _unknown(selector, snapshot)
     return found[0][0].target
+
+
+def unnamed(snapshot: Snapshot) -> str | None:
+    """What a call means that names no model: the only one there is, on however many servers."""
+    models = {model for provider in snapshot.providers.values() for model in provider.models}
+    return models.pop() if len(models) == 1 else None
 
 
 def _unknown(selector: str, snapshot: Snapshot) -> GatewayError:

@@ -19,6 +19,7 @@ from gateway.views import (
     relayed,
     rerank,
     responses,
+    tokenizers,
 )
 from gateway.views.exchange import Exchange
 
@@ -49,6 +50,7 @@ VIEWS: Mapping[Action, Callable[[Exchange], Awaitable[None]]] = {
     Action.LIST_MODELS: models.list_models,
     Action.SHOW_MODEL: models.show_model,
     Action.PASS_THROUGH: passed.passed_through,
+    Action.SHOW_TOKENIZER: tokenizers.show,
     Action.HEALTH: probes.health,
     Action.READY: probes.ready,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway import calls, failover, forms, refusals
 from gateway.auth import Caller
-from gateway.endpoints import CHAT, COMPLETIONS, MESSAGES, RESPONSES
+from gateway.endpoints import CHAT, COMPLETIONS, INVOCATIONS, MESSAGES, RESPONSES
 from gateway.errors import GatewayError, MissingRoute, UpstreamError
 from gateway.fleet import Place
 from gateway.refusals import Refused
@@ -21,7 +21,7 @@ from gateway.upstream import Outgoing
 from gateway.views.exchange import Exchange, Members, Pairs, outgoing
 from gateway.views.search import Search
 
-WITH_SESSIONS = frozenset({CHAT, COMPLETIONS, MESSAGES, RESPONSES, f"{CHAT}/batch"})
+WITH_SESSIONS = frozenset({CHAT, COMPLETIONS, MESSAGES, RESPONSES, INVOCATIONS, f"{CHAT}/batch"})
 """Routes whose servers have prefixes of prompts cached."""
 
 Translate = Callable[[Way], Translation | None]

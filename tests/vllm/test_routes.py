@@ -31,6 +31,8 @@ ROUTES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("text", "/v1/messages", "", {"messages": HELLO, "max_tokens": 4}),
     ("text", "/v1/messages/count_tokens", "", {"messages": HELLO}),
     ("text", "/v1/responses", "", {"input": "Hello!", "max_output_tokens": 4}),
+    ("text", "/invocations", "", {"prompt": "Hello", "max_tokens": 4, "temperature": 0}),
+    ("embed", "/invocations", "", {"input": "Hello"}),
     ("embed", "/v1/embeddings", "", {"input": ["Hello", "world"]}),
     ("embed", "/v1/pooling", "/pooling", {"input": "Hello", "task": "embed"}),
     ("embed", "/pooling", "", {"input": "Hello", "task": "embed"}),

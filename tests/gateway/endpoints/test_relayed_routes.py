@@ -25,6 +25,7 @@ ROUTES = {  # by which path each is called, and by which of a server's it goes
     "/v2/rerank": "/v2/rerank",
     "/v2/embed": "/v2/embed",
     "/v1/chat/completions/batch": "/v1/chat/completions/batch",
+    "/invocations": "/invocations",
 }
 OPENAI = [path for path in ROUTES if not path.startswith("/v2/")]
 RECORDED = [

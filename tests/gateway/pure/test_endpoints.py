@@ -31,6 +31,10 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
         ("GET", "/p/x", Action.PASS_THROUGH),
         ("GET", "/health", Action.HEALTH),
         ("GET", "/ready", Action.READY),
+        ("GET", "/ping", Action.HEALTH),
+        ("POST", "/ping", Action.HEALTH),
+        ("POST", "/invocations", Action.RELAY),
+        ("GET", "/tokenizer_info", Action.SHOW_TOKENIZER),
     ],
 )
 def test_a_path_finds_its_row(method, path, action):
@@ -100,6 +104,7 @@ def test_every_action_has_its_view():
 UPSTREAM = {
     Action.RELAY, Action.RELAY_FORM, Action.RERANK, Action.EMBED, Action.MESSAGE,
     Action.COUNT_MESSAGE_TOKENS, Action.RESPOND, Action.COUNT_RESPONSE_TOKENS,
+    Action.SHOW_TOKENIZER,
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ ONLY_OURS_TO_SEND_UPSTREAM = (
     b"host", b"content-length", b"accept-encoding", b"expect", b"x-request-id",
     b"forwarded", b"via", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-proto",
     b"x-forwarded-host", b"x-aurora-anything", b"origin", b"referer", b"sec-fetch-site",
+    b"x-amzn-sagemaker-adapter-identifier", b"x-amzn-sagemaker-session-id",
 )  # fmt: skip
 ONLY_OURS_TO_SEND_BACK = (
     b"server", b"date", b"www-authenticate", b"x-request-id", b"x-aurora-provider", b"location",

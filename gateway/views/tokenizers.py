@@ -1,0 +1,43 @@
+"""What a server tells of its tokenizer: a call without a body, whose model stands in the query."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway import queries, routing
+from gateway.client import Watched
+from gateway.errors import InvalidRequest
+from gateway.relay import Delivery
+from gateway.routing import Pool, Way
+from gateway.upstream import Outgoing
+from gateway.views.delivering import deliver_found
+from gateway.views.exchange import Exchange, authenticated, outgoing
+from gateway.views.search import Search
+
+
+async def show(exchange: Exchange) -> None:
+    caller, selector = authenticated(exchange), _selector(exchange)
+    paths = exchange.endpoint.upstream_paths
+
+    def pool() -> Pool:
+        return exchange.pools.find(selector, exchange.fleet.look(), paths)
+
+    with Watched(exchange.client):
+        search = Search(exchange, pool, caller.key.owner)
+        await deliver_found(exchange, search, lambda way: _put(exchange, way))
+
+
+def _selector(exchange: Exchange) -> str:
+    """What the query names, else the only model there is. Raises InvalidRequest."""
+    named = queries.model_named(exchange.client.request.query)
+    selector = routing.unnamed(exchange.snapshot) if named is None else named
+    if not selector or len(selector) > queries.MOST_SELECTOR_CHARACTERS:
+        raise InvalidRequest(queries.MUST_NAME, param="model")
+    return selector
+
+
+def _put(exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
+    model, attempts = way.target.model, exchange.record.told_attempts
+    going = outgoing(exchange, way.provider, way.path, b"")
+    delivery = Delivery(model, way.path, exchange.dialect, added=attempts)
+    return replace(going, query=queries.with_model(going.query, model)), delivery
