@@ -1,7 +1,9 @@
 """Dialect to dialect: what a client says in its own, as vLLM's chat completions, and back. Pure.
 
-Translation is for servers that lack a route of their own for the client's dialect. What one of
-these cannot honour is refused with a 400 that names the member, never dropped.
+Translation is for servers that lack a route of their own for the client's dialect. History and
+hints never end a session: what such a server cannot use is left out, told as text, or taken as a
+hint, and the answer says what was done. A 400 that names the member is for what the caller itself
+chose, and for what would silently change the answer.
 """
 
 from __future__ import annotations

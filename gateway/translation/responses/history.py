@@ -26,7 +26,8 @@ MOST_DEPTH = 10
 _CALL, _OUTPUT = "_call", "_output"
 _ASIDE = frozenset(
     {"acknowledged_safety_checks", "approval_request_id", "call_id", "caller", "container_id",
-     "created_by", "encrypted_content", "execution", "fingerprint", "id", "max_output_length",
+     "created_by", "encrypted_content", "execution", "fingerprint", "id",
+     "internal_chat_message_metadata_passthrough", "max_output_length", "metadata",
      "pending_safety_checks", "role", "status", "tools", "type"}
 )  # fmt: skip
 """Members for clients and servers. What a model needs of `tools` is in the tools it is offered."""

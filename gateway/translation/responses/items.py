@@ -141,12 +141,12 @@ class Turns:
         self._put({"role": role, "content": said.content})
 
     def _tell(self, line: str) -> None:
-        """A line of text, joined to the last one if nothing came between."""
-        if self._said and self._said[-1] is self._note:
-            self._note["content"] += f"\n{line}"
-            return
-        self._note = {"role": "user", "content": line}
-        self._put(self._note)
+        """A line of text, in one message with the last one if nothing came between."""
+        last = self._said[-1] if self._said else None
+        if self._note is None or self._note is not last:
+            self._note = {"role": "user", "content": []}
+            self._put(self._note)
+        self._note["content"].append(_text_part(line))
 
     def _put(self, message: Message) -> None:
         if self._calls.are_answered:

@@ -35,7 +35,9 @@ json_values = st.recursive(
 kinds = st.sampled_from(
     ["message", "function", "custom", "namespace", "reasoning", "function_call", "input_text",
      "function_call_output", "custom_tool_call", "item_reference", "allowed_tools", "json_schema",
-     "output_text", "input_image", "input_audio", "grammar"]
+     "output_text", "input_image", "input_audio", "grammar", "input_file", "encrypted_content",
+     "agent_message", "additional_tools", "tool_search_output", "compaction", "local_shell_call",
+     "mcp_call", "web_search", "yet_unknown"]
 )  # fmt: skip
 typed = st.builds(lambda value, kind: {**value, "type": kind},
                   st.dictionaries(words, json_values, max_size=4), kinds)  # fmt: skip

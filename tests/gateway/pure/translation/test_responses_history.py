@@ -28,6 +28,11 @@ def told(*items: dict[str, Any]) -> list[Any]:
     return messages[1:]
 
 
+def lines(*texts: str) -> dict[str, Any]:
+    """A message of what is told."""
+    return {"role": "user", "content": [{"type": "text", "text": text} for text in texts]}
+
+
 @pytest.mark.parametrize(
     ("item", "line"),
     [
@@ -67,10 +72,7 @@ def told(*items: dict[str, Any]) -> list[Any]:
     ],
 )  # fmt: skip
 def test_an_item_that_no_chat_message_can_hold_is_told_in_a_user_s_line(item, line):
-    assert told(item, ANSWER) == [
-        {"role": "user", "content": line},
-        {"role": "assistant", "content": "Hello"},
-    ]
+    assert told(item, ANSWER) == [lines(line), {"role": "assistant", "content": "Hello"}]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +99,7 @@ def test_lines_that_follow_each_other_are_one_message():
     output = {"type": "function_call_output", "call_id": "c1", "output": "a.py"}
 
     assert told(call, output, USER) == [
-        {
-            "role": "user",
-            "content": "[The tool `local_shell` was called: ls]\n[Result of the tool: a.py]",
-        },
+        lines("[The tool `local_shell` was called: ls]", "[Result of the tool: a.py]"),
         {"role": "user", "content": "Hi"},
     ]
 
@@ -216,8 +215,9 @@ def test_what_is_nested_deeply_is_not_told_below_some_depth():
 
     (message,) = told({"type": "yet_unknown", "value": value})
 
-    assert message["content"].count("[") == history.MOST_DEPTH + 1
-    assert history.HIDDEN in message["content"]
+    (line,) = (part["text"] for part in message["content"])
+    assert line.count("[") == history.MOST_DEPTH + 1
+    assert history.HIDDEN in line
 
 
 @unhurried
