@@ -1,6 +1,7 @@
 """What the environment and the YAML file say -> rows, at every start. Idempotent.
 
-`environment` and `yaml_file` read, `overlay` puts both together, `apply` and `keys` write.
+`environment` and `yaml_file` read, `overlay` puts both together, `apply`, `keys` and `superuser`
+write.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from auditlog.context import set_extra_data
 from django.db import connection, transaction
 
 from aurora_site.environment.files import BadFile, read_text
-from providers.seeding import apply, environment, keys, overlay, yaml_file
+from providers.seeding import apply, environment, keys, overlay, superuser, yaml_file
 from providers.seeding.wanted import SeedError, Wanted
 
 __all__ = ["SeedError", "Seeds", "read", "seed", "write"]
@@ -21,13 +23,15 @@ __all__ = ["SeedError", "Seeds", "read", "seed", "write"]
 DEFAULT_FILE = "config.yaml"
 LOCK = 0x6175726F7261  # "aurora": any number will do that nobody else locks in this database
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
     """What the environment and the YAML file say. No problem is left in it."""
 
     providers: tuple[Wanted, ...]
-    master_key: str = field(repr=False)
+    master_keys: tuple[str, ...] = field(repr=False)
     admin_password: str = field(repr=False)
 
 
@@ -44,11 +48,11 @@ def read(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> See
     """
     problems: list[str] = []
     wanted = _providers(environ, config_path, base_dir, problems)
-    secret = _noted(keys.master_key, environ, problems)
-    password = _noted(keys.admin_password, environ, problems)
+    secrets = _noted(keys.master_keys, environ, problems) or ()
+    password = _noted(superuser.admin_password, environ, problems) or ""
     if problems:
         raise SeedError("\n".join(problems))
-    return Seeds(tuple(wanted), secret, password)
+    return Seeds(tuple(wanted), secrets, password)
 
 
 def write(seeds: Seeds) -> list[str]:
@@ -60,8 +64,8 @@ def write(seeds: Seeds) -> list[str]:
         _wait_for_others()
         return [
             *apply.apply(seeds.providers),
-            *keys.seed_master_key(seeds.master_key),
-            *keys.seed_superuser(seeds.admin_password),
+            *keys.seed_master_keys(seeds.master_keys),
+            *superuser.seed_superuser(seeds.admin_password),
         ]
 
 
@@ -93,13 +97,13 @@ def _file(
 
 
 def _noted(
-    read: Callable[[Mapping[str, str]], str], environ: Mapping[str, str], problems: list[str]
-) -> str:
+    read: Callable[[Mapping[str, str]], T], environ: Mapping[str, str], problems: list[str]
+) -> T | None:
     try:
         return read(environ)
     except ValueError as error:
         problems.append(str(error))
-        return ""
+        return None
 
 
 def _wait_for_others() -> None:

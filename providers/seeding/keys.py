@@ -1,74 +1,72 @@
-"""AURORA_MASTER_KEY -> a key; AURORA_ADMIN_PASSWORD -> the superuser `admin`."""
+"""AURORA_MASTER_KEY -> keys, one or several."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from uuid import UUID, uuid4
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
+from uuid import uuid4
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import check_password
-from django.db.models import QuerySet
 from django.utils import timezone
 
+from aurora_site.environment.cleaning import parts
 from providers import secrets
 from providers.models import ApiKey, Source
 from providers.seeding import placeholders
 
 VARIABLE = "AURORA_MASTER_KEY"
 SHORT_CHARACTERS = 16
-PASSWORD_VARIABLE = "AURORA_ADMIN_PASSWORD"  # noqa: S105 - a variable's name
-SUPERUSER = "admin"
 
 
-def master_key(environ: Mapping[str, str]) -> str:
-    """The key to accept, or "". Raises ValueError if no client could send it in a header."""
-    secret = environ.get(VARIABLE, "").strip(" \t\r\n")
-    if placeholders.holds_one(secret):
+def master_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys to accept, none if nothing is said. Raises ValueError if no client could send one in
+    a header."""
+    said = environ.get(VARIABLE, "")
+    if placeholders.holds_one(said):
         raise ValueError(f"{VARIABLE}: it holds a ${{…}} that nothing expanded; write the key")
+    found = parts(said)
+    for label, secret in _labelled(found):
+        _check_sendable(secret, label)
+    return found
+
+
+def _labelled(said: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each key with how messages call it, by its place in the variable."""
+    for number, secret in enumerate(said, start=1):
+        yield (VARIABLE if len(said) == 1 else f"{VARIABLE}, key {number}"), secret
+
+
+def _check_sendable(secret: str, label: str) -> None:
     if not re.fullmatch(r"[!-~]*", secret):
         raise ValueError(
-            f"{VARIABLE}: a key is made of visible ASCII characters, without spaces;"
+            f"{label}: a key is made of visible ASCII characters, without spaces;"
             " `openssl rand -hex 32` makes one"
         )
     if len(secret) > secrets.MOST_CALLER_KEY_CHARACTERS:
         raise ValueError(
-            f"{VARIABLE}: at most {secrets.MOST_CALLER_KEY_CHARACTERS} characters are taken"
+            f"{label}: at most {secrets.MOST_CALLER_KEY_CHARACTERS} characters are taken"
         )
-    return secret
 
 
-def admin_password(environ: Mapping[str, str]) -> str:
-    """The superuser's password, or "". Raises ValueError if it is not text."""
-    password = environ.get(PASSWORD_VARIABLE, "")
-    try:
-        password.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{PASSWORD_VARIABLE}: it is not UTF-8 text") from None
-    return password
+def seed_master_keys(said: Sequence[str]) -> list[str]:
+    """Accept these keys in place of those that the variable held before; what was done.
 
-
-def seed_master_key(secret: str) -> list[str]:
-    """Accept `secret`, if it is not "", in place of what the variable held before.
-
-    Must run in a transaction. A revoked or rotated key is not brought back. Returns what was done.
+    Must run in a transaction. A revoked or rotated key is not brought back. What is kept of a key
+    that goes belongs to the new one that takes its place, in their order.
     """
-    key = _held(secret) if secret else None
-    if key:
-        done = [*_redigested(key, secret), *_revived(key)]
-    elif secret:
-        key = ApiKey.objects.register(
-            secret, name=VARIABLE, source=Source.ENV, owner=_owner_of_next()
-        )
-        done = [f"{VARIABLE}: added as a master key"]
-    else:
-        done = []
-    if 0 < len(secret) < SHORT_CHARACTERS:
-        done.append(
-            f"{VARIABLE}: shorter than {SHORT_CHARACTERS} characters, so it may be guessed;"
-            " `openssl rand -hex 32` makes a better one"
-        )
-    return [*done, *_retired_others(key), *_without_access()]
+    held = {secret: _held(secret) for secret in said}
+    kept = [key for key in held.values() if key]
+    left = _others(kept)
+    replaced, names = iter(left), _free_names(kept)
+    done: list[str] = []
+    for label, secret in _labelled(said):
+        key = held[secret]
+        if key:
+            done += [*_redigested(key, secret, label), *_revived(key, label)]
+        else:
+            done += _added(secret, label, next(names), next(replaced, None))
+        done += _short(secret, label)
+    return [*done, *_retired(left), *_without_access()]
 
 
 def _held(secret: str) -> ApiKey | None:
@@ -78,74 +76,68 @@ def _held(secret: str) -> ApiKey | None:
     return min(rows, key=lambda row: digests.index(row.digest), default=None)
 
 
-def _redigested(key: ApiKey, secret: str) -> list[str]:
+def _others(kept: Sequence[ApiKey]) -> list[ApiKey]:
+    """The keys that the variable held until now beside those of `kept`, the oldest first."""
+    of_variable = ApiKey.objects.select_for_update().filter(
+        source=Source.ENV, revoked=None, retired=None, successor=None
+    )
+    return list(of_variable.exclude(pk__in=[key.pk for key in kept]).order_by("created"))
+
+
+def _free_names(kept: Sequence[ApiKey]) -> Iterator[str]:
+    taken = {key.name for key in kept}
+    numbered = (f"{VARIABLE} {number}" for number in count(2))
+    return (name for name in chain([VARIABLE], numbered) if name not in taken)
+
+
+def _added(secret: str, label: str, name: str, replaced: ApiKey | None) -> list[str]:
+    owner = replaced.owner if replaced else uuid4()
+    ApiKey.objects.register(secret, name=name, source=Source.ENV, owner=owner)
+    return [f"{label}: added as a master key"]
+
+
+def _redigested(key: ApiKey, secret: str, label: str) -> list[str]:
     """Tombstones too: else a revoked key would come back once the older secret is dropped."""
     newest = secrets.digests(secret)[0]
     if key.digest == newest:
         return []
     key.digest = newest
     key.save(update_fields=["digest"])
-    return [f"{VARIABLE}: its key is now kept under the newest secret of the keyring"]
+    return [f"{label}: its key is now kept under the newest secret of the keyring"]
 
 
-def _revived(key: ApiKey) -> list[str]:
+def _revived(key: ApiKey, label: str) -> list[str]:
     if key.revoked:
-        return [f"{VARIABLE}: this key was revoked, so it is not usable; set another"]
+        return [f"{label}: this key was revoked, so it is not usable; set another"]
     if key.successor_id:
         until = f"until {key.expires:%Y-%m-%d %H:%M} UTC" if key.usable else "no more"
-        return [f"{VARIABLE}: this key was rotated, so it is usable {until}; set its successor"]
+        return [f"{label}: this key was rotated, so it is usable {until}; set its successor"]
     if key.expires and key.expires <= timezone.now():
-        return [f"{VARIABLE}: this key has expired, so it is not usable; set another"]
+        return [f"{label}: this key has expired, so it is not usable; set another"]
     if key.retired is None:
         return []
     key.retired = None
     key.save(update_fields=["retired"])
-    return [f"{VARIABLE}: its key had been retired and is accepted again"]
+    return [f"{label}: its key had been retired and is accepted again"]
 
 
-def _owner_of_next() -> UUID:
-    """What is kept goes over to the key that takes another's place."""
-    before = _from_variable().order_by("created").last()
-    return before.owner if before else uuid4()
+def _short(secret: str, label: str) -> list[str]:
+    if len(secret) >= SHORT_CHARACTERS:
+        return []
+    return [
+        f"{label}: shorter than {SHORT_CHARACTERS} characters, so it may be guessed;"
+        " `openssl rand -hex 32` makes a better one"
+    ]
 
 
-def _from_variable() -> QuerySet[ApiKey]:
-    """The keys that the variable holds or held until now."""
-    return ApiKey.objects.select_for_update().filter(
-        source=Source.ENV, revoked=None, retired=None, successor=None
-    )
-
-
-def _retired_others(key: ApiKey | None) -> list[str]:
-    retired = [other for other in _from_variable() if key is None or other.pk != key.pk]
-    for other in retired:
-        other.retired = timezone.now()
-        other.save(update_fields=["retired"])
-    return [f"key {other}: retired, since {VARIABLE} no longer holds it" for other in retired]
+def _retired(keys: Sequence[ApiKey]) -> list[str]:
+    for key in keys:
+        key.retired = timezone.now()
+        key.save(update_fields=["retired"])
+    return [f"key {key}: retired, since {VARIABLE} no longer holds it" for key in keys]
 
 
 def _without_access() -> list[str]:
     if ApiKey.objects.usable().exists():
         return []
     return [f"No key means no access: set {VARIABLE} or add a key in the admin."]
-
-
-def seed_superuser(password: str) -> list[str]:
-    """Make `admin` if missing. One who exists keeps the password that they have."""
-    users = get_user_model()._default_manager
-    if not password:
-        if users.filter(is_superuser=True).exists():
-            return []
-        return [
-            f"There is no superuser: set {PASSWORD_VARIABLE}, or run `manage.py createsuperuser`"
-        ]
-    user = users.filter(username=SUPERUSER).first()
-    if user is None:
-        users.create_superuser(username=SUPERUSER, password=password)
-        return [f"superuser {SUPERUSER}: added with {PASSWORD_VARIABLE}"]
-    if check_password(password, user.password):  # the user's own method might save a new hash
-        return []
-    return [
-        f"superuser {SUPERUSER}: has another password than {PASSWORD_VARIABLE}, and keeps it;"
-        f" `manage.py changepassword {SUPERUSER}` changes it"
-    ]

@@ -48,16 +48,16 @@ def test_an_entry_without_an_owner_is_its_own():
 
 
 def test_the_next_key_of_the_variable_takes_over_what_the_one_before_had():
-    keys.seed_master_key(FIRST)
-    keys.seed_master_key(SECOND)
-    keys.seed_master_key(THIRD)
+    keys.seed_master_keys([FIRST])
+    keys.seed_master_keys([SECOND])
+    keys.seed_master_keys([THIRD])
     assert owner(FIRST) == owner(SECOND) == owner(THIRD)
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     assert owner(FIRST) == owner(THIRD)
 
 
 def unset() -> None:
-    keys.seed_master_key("")
+    keys.seed_master_keys([])
 
 
 def revoked() -> None:
@@ -74,20 +74,20 @@ def rotated() -> None:
 
 @pytest.mark.parametrize("ended", [unset, revoked, rotated])
 def test_a_key_that_had_ended_before_hands_nothing_to_the_variables_next(ended):
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     ended()
-    keys.seed_master_key(SECOND)
+    keys.seed_master_keys([SECOND])
     assert owner(SECOND) != owner(FIRST)
 
 
 def test_a_key_of_the_admin_hands_nothing_to_the_variables():
     made, _ = ApiKey.objects.issue("made in the admin")
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     assert owner(FIRST) != made.owner
 
 
 def test_a_key_of_the_admin_keeps_its_own_also_in_the_variable():
     made, secret = ApiKey.objects.issue("made in the admin")
-    keys.seed_master_key(FIRST)
-    keys.seed_master_key(secret)
+    keys.seed_master_keys([FIRST])
+    keys.seed_master_keys([secret])
     assert owner(secret) == made.owner != owner(FIRST)

@@ -1,11 +1,10 @@
-"""AURORA_MASTER_KEY and AURORA_ADMIN_PASSWORD."""
+"""AURORA_MASTER_KEY: the keys that it holds."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from aurora_site.keyring import Keyring
@@ -15,13 +14,8 @@ from providers.seeding import keys
 
 pytestmark = pytest.mark.django_db
 
-FIRST, SECOND = "first-master-key-0001", "second-master-key-0002"
+FIRST, SECOND, THIRD = "first-master-key-0001", "second-master-key-0002", "third-master-key-0003"
 NO_ACCESS = "No key means no access: set AURORA_MASTER_KEY or add a key in the admin."
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def key(secret: str) -> ApiKey:
@@ -34,38 +28,57 @@ def states() -> list[str]:
     return [row.state for row in ApiKey.objects.order_by("created")]
 
 
-@pytest.mark.parametrize("secret", ["", " ", "\n", FIRST, f" {FIRST}\r\n", "!~$x{}%"])
+@pytest.mark.parametrize("secret", [FIRST, f" {FIRST}\r\n", "!~$x{}%"])
 def test_a_key_is_taken_without_the_whitespace_around_it(secret):
-    assert keys.master_key({"AURORA_MASTER_KEY": secret}) == secret.strip()
+    assert keys.master_keys({"AURORA_MASTER_KEY": secret}) == (secret.strip(),)
+
+
+@pytest.mark.parametrize("secret", ["", " ", "\n", ",", "\ufeff"])
+def test_nothing_is_no_key(secret):
+    assert keys.master_keys({"AURORA_MASTER_KEY": secret}) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"{FIRST},{SECOND}", f" {FIRST} , {SECOND},", f'"{FIRST}","{SECOND}"', f"{FIRST}\n{SECOND}"],
+)
+def test_several_keys_are_separated_by_commas_or_lines(text):
+    assert keys.master_keys({"AURORA_MASTER_KEY": text}) == (FIRST, SECOND)
+
+
+def test_of_several_keys_the_bad_one_is_named_by_its_place():
+    with pytest.raises(ValueError, match="AURORA_MASTER_KEY, key 2: a key is made") as refusal:
+        keys.master_keys({"AURORA_MASTER_KEY": f"{FIRST},hunter2 x"})
+    assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
     "secret",
-    ["hunter2 x", "hunter2\tx", "hunter2\nx", "hunter2é", "\xa0hunter2", "hunter2\x7f", "h\udcff"],
+    ["hunter2 x", "hunter2\tx", "hunter2é", "hunter2\xa0x", "hunter2\x7f", "h\udcff"],
 )
 def test_a_key_that_cannot_be_sent_in_a_header_is_refused(secret):
     with pytest.raises(ValueError, match="AURORA_MASTER_KEY: a key is made of visible") as refusal:
-        keys.master_key({"AURORA_MASTER_KEY": secret})
+        keys.master_keys({"AURORA_MASTER_KEY": secret})
     assert "hunter2" not in str(refusal.value)
 
 
 def test_an_unexpanded_key_is_refused():
     with pytest.raises(ValueError, match="nothing expanded"):
-        keys.master_key({"AURORA_MASTER_KEY": "${AURORA_MASTER_KEY}"})
+        keys.master_keys({"AURORA_MASTER_KEY": "${AURORA_MASTER_KEY}"})
 
 
 def test_a_new_key_is_added_once():
-    assert keys.seed_master_key(FIRST) == ["AURORA_MASTER_KEY: added as a master key"]
+    assert keys.seed_master_keys([FIRST]) == ["AURORA_MASTER_KEY: added as a master key"]
     before = revision.current()
 
-    assert keys.seed_master_key(FIRST) == []
+    assert keys.seed_master_keys([FIRST]) == []
 
     assert (key(FIRST).source, key(FIRST).kind, key(FIRST).state) == ("env", "master", "active")
     assert revision.current() == before
 
 
 def test_a_short_key_is_accepted_with_a_warning():
-    added, warning = keys.seed_master_key("hunter2")
+    added, warning = keys.seed_master_keys(["hunter2"])
 
     assert "shorter than 16" in warning
     assert "hunter2" not in added + warning
@@ -73,36 +86,73 @@ def test_a_short_key_is_accepted_with_a_warning():
 
 
 def test_another_key_retires_the_one_before_and_it_may_come_back():
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
 
-    assert keys.seed_master_key(SECOND) == [
+    assert keys.seed_master_keys([SECOND]) == [
         "AURORA_MASTER_KEY: added as a master key",
         "key AURORA_MASTER_KEY (…0001): retired, since AURORA_MASTER_KEY no longer holds it",
     ]
     assert states() == ["retired", "active"]
 
-    assert keys.seed_master_key(FIRST) == [
+    assert keys.seed_master_keys([FIRST]) == [
         "AURORA_MASTER_KEY: its key had been retired and is accepted again",
         "key AURORA_MASTER_KEY (…0002): retired, since AURORA_MASTER_KEY no longer holds it",
     ]
     assert states() == ["active", "retired"]
 
 
-def test_an_unset_variable_retires_too_and_says_that_nobody_has_access():
-    keys.seed_master_key(FIRST)
+def names() -> list[str]:
+    return [str(key) for key in ApiKey.objects.usable().order_by("created")]
 
-    retired, no_access = keys.seed_master_key("")
+
+def test_two_keys_are_two_rows_with_names_of_their_own():
+    assert keys.seed_master_keys([FIRST, SECOND]) == [
+        "AURORA_MASTER_KEY, key 1: added as a master key",
+        "AURORA_MASTER_KEY, key 2: added as a master key",
+    ]
+    assert names() == ["AURORA_MASTER_KEY (…0001)", "AURORA_MASTER_KEY 2 (…0002)"]
+    assert key(FIRST).owner != key(SECOND).owner
+    assert keys.seed_master_keys([SECOND, FIRST]) == []
+
+
+def test_each_key_of_a_list_goes_by_itself_and_the_new_one_takes_its_place():
+    keys.seed_master_keys([FIRST, SECOND])
+    owner = key(FIRST).owner
+
+    assert keys.seed_master_keys([SECOND, THIRD]) == [
+        "AURORA_MASTER_KEY, key 2: added as a master key",
+        "key AURORA_MASTER_KEY (…0001): retired, since AURORA_MASTER_KEY no longer holds it",
+    ]
+    assert names() == ["AURORA_MASTER_KEY 2 (…0002)", "AURORA_MASTER_KEY (…0003)"]
+    assert key(THIRD).owner == owner
+
+    keys.seed_master_keys([SECOND])
+    assert states() == ["retired", "active", "retired"]
+
+
+def test_a_key_beside_one_that_stays_owns_what_it_makes_alone():
+    keys.seed_master_keys([FIRST])
+    keys.seed_master_keys([FIRST, SECOND])
+
+    assert key(FIRST).owner != key(SECOND).owner
+    assert states() == ["active", "active"]
+
+
+def test_an_unset_variable_retires_too_and_says_that_nobody_has_access():
+    keys.seed_master_keys([FIRST])
+
+    retired, no_access = keys.seed_master_keys([])
 
     assert retired.startswith("key AURORA_MASTER_KEY (…0001): retired")
     assert no_access == NO_ACCESS
-    assert keys.seed_master_key("") == [NO_ACCESS]
+    assert keys.seed_master_keys([]) == [NO_ACCESS]
 
 
 def test_keys_of_the_admin_are_never_retired():
     _, secret = ApiKey.objects.issue("made in the admin")
 
-    keys.seed_master_key(FIRST)
-    keys.seed_master_key("")
+    keys.seed_master_keys([FIRST])
+    keys.seed_master_keys([])
 
     assert key(secret).usable
 
@@ -110,17 +160,17 @@ def test_keys_of_the_admin_are_never_retired():
 def test_a_key_of_the_admin_may_stand_in_the_variable_and_stays_the_admins():
     _, secret = ApiKey.objects.issue("made in the admin")
 
-    assert keys.seed_master_key(secret) == []
-    assert keys.seed_master_key("") == []
+    assert keys.seed_master_keys([secret]) == []
+    assert keys.seed_master_keys([]) == []
     assert (key(secret).source, key(secret).state) == (Source.ADMIN, "active")
 
 
 def test_a_revoked_key_is_not_brought_back():
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     key(FIRST).revoke()
     before = revision.current()
 
-    assert keys.seed_master_key(FIRST) == [
+    assert keys.seed_master_keys([FIRST]) == [
         "AURORA_MASTER_KEY: this key was revoked, so it is not usable; set another",
         NO_ACCESS,
     ]
@@ -129,36 +179,36 @@ def test_a_revoked_key_is_not_brought_back():
 
 
 def test_a_revoked_key_is_not_retired():
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     key(FIRST).revoke()
 
-    keys.seed_master_key(SECOND)
+    keys.seed_master_keys([SECOND])
 
     assert key(FIRST).retired is None
 
 
 def test_a_rotated_key_ends_with_its_overlap():
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     _, successor = key(FIRST).rotate(timedelta(hours=1))
 
-    (said,) = keys.seed_master_key(FIRST)
+    (said,) = keys.seed_master_keys([FIRST])
     assert said.startswith("AURORA_MASTER_KEY: this key was rotated, so it is usable until 20")
     assert key(FIRST).state == "rotated"
 
-    assert keys.seed_master_key(successor) == []
+    assert keys.seed_master_keys([successor]) == []
     assert key(FIRST).state == "rotated"
 
     ApiKey.objects.filter(pk=key(FIRST).pk).update(expires=timezone.now())
-    (said,) = keys.seed_master_key(FIRST)
+    (said,) = keys.seed_master_keys([FIRST])
     assert "is usable no more" in said
     assert key(FIRST).state == "expired"
 
 
 def test_an_expired_key_is_told():
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     ApiKey.objects.update(expires=timezone.now())
 
-    assert keys.seed_master_key(FIRST) == [
+    assert keys.seed_master_keys([FIRST]) == [
         "AURORA_MASTER_KEY: this key has expired, so it is not usable; set another",
         NO_ACCESS,
     ]
@@ -177,18 +227,18 @@ def keyring(settings):
 @pytest.mark.parametrize("revoked", [False, True])
 def test_a_digest_moves_to_the_newest_secret_of_the_keyring(keyring, revoked):
     keyring("old" * 16)
-    keys.seed_master_key(FIRST)
+    keys.seed_master_keys([FIRST])
     if revoked:
         key(FIRST).revoke()
 
     keyring("new" * 16, "old" * 16)
-    said = keys.seed_master_key(FIRST)
+    said = keys.seed_master_keys([FIRST])
 
     assert (
         said[0] == "AURORA_MASTER_KEY: its key is now kept under the newest secret of the keyring"
     )
     keyring("new" * 16)
-    assert keys.seed_master_key(FIRST)[:1] != ["AURORA_MASTER_KEY: added as a master key"]
+    assert keys.seed_master_keys([FIRST])[:1] != ["AURORA_MASTER_KEY: added as a master key"]
     assert states() == ["revoked" if revoked else "active"]
 
 
@@ -199,45 +249,6 @@ def test_a_key_known_under_two_secrets_of_the_keyring_is_no_crash(keyring):
 
     keyring("new" * 16, "old" * 16)
 
-    (said,) = keys.seed_master_key(FIRST)
+    (said,) = keys.seed_master_keys([FIRST])
     assert said.endswith("retired, since AURORA_MASTER_KEY no longer holds it")
     assert states() == ["retired", "active"]
-
-
-def users() -> list[tuple[str, bool]]:
-    return list(get_user_model().objects.values_list("username", "is_superuser"))
-
-
-def test_the_superuser_is_added_once():
-    assert keys.seed_superuser("hunter2") == ["superuser admin: added with AURORA_ADMIN_PASSWORD"]
-    before = get_user_model().objects.get().password
-
-    assert keys.seed_superuser("hunter2") == []
-
-    user = get_user_model().objects.get()
-    assert users() == [("admin", True)]
-    assert user.check_password("hunter2")
-    assert user.password == before
-
-
-def test_the_superusers_password_is_not_set_back():
-    keys.seed_superuser("hunter2")
-
-    (said,) = keys.seed_superuser("hunter3")
-
-    assert "manage.py changepassword admin" in said
-    assert "hunter" not in said
-    assert get_user_model().objects.get().check_password("hunter2")
-
-
-def test_a_missing_superuser_is_told():
-    (said,) = keys.seed_superuser("")
-    assert "set AURORA_ADMIN_PASSWORD" in said
-
-    get_user_model().objects.create_superuser("someone", password="x")
-    assert keys.seed_superuser("") == []
-
-
-def test_a_password_that_is_not_text_is_refused():
-    with pytest.raises(ValueError, match="AURORA_ADMIN_PASSWORD: it is not UTF-8 text"):
-        keys.admin_password({"AURORA_ADMIN_PASSWORD": "hunter2\udcff"})
