@@ -77,6 +77,24 @@ def test_a_coding_agent_reads_a_pdf_and_goes_on(client, vllm, page, seen):
     assert first == count == second[:3]
 
 
+def test_claude_code_sends_the_pdf_beside_the_result_of_its_tool(client, vllm):
+    vllm.will_replay(load("full_chat_plain"))
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "PDF file read"}
+    turns: Any = [
+        asked(text("Read it.")),
+        {"role": "assistant", "content": [call]},
+        asked(result, document("")),
+    ]
+
+    client.messages.create(messages=turns, **ASKED)
+
+    assert vllm.received[0].json["messages"][2:] == [
+        {"role": "tool", "content": "PDF file read", "tool_call_id": "toolu_1"},
+        {"role": "user", "content": "[Attached, but not visible to you: PDF document]"},
+    ]
+
+
 def test_a_scan_is_all_that_a_user_sends(client, vllm):
     with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\].content.*add a text"):
         client.messages.create(messages=[asked(document(""))], **ASKED)
