@@ -17,8 +17,8 @@ from unfold.decorators import display
 
 from providers import aliases
 from providers.admin.alias_forms import TargetForm, TargetFormSet
-from providers.admin.forms import least_of
 from providers.admin.history import ObjectHistory
+from providers.admin.provider_form import least_of
 from providers.alias_flags import MOST_SUMMED_UP, Seen, seen_now
 from providers.models import Alias, AliasTarget
 

@@ -1,4 +1,4 @@
-"""The forms of the admin. A stored secret never comes back through them."""
+"""The forms of callers' keys."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
-from django.db import models
-from django.utils.text import capfirst
 from unfold.widgets import (
     INPUT_CLASSES,
-    UnfoldAdminPasswordWidget,
     UnfoldAdminRadioSelectWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
-    UnfoldBooleanSwitchWidget,
 )
 
-from providers import addresses, edits, secrets
-from providers.models import ApiKey, Provider
+from providers import edits
+from providers.models import ApiKey
 
-KEEP = "•" * 12
 OVERLAPS = (
     (0, "None: the old key stops at once"),
     (3600, "1 hour"),
@@ -30,113 +23,6 @@ OVERLAPS = (
     (7 * 24 * 3600, "7 days"),
     (30 * 24 * 3600, "30 days"),
 )
-
-
-class Lines(forms.CharField):
-    """A list of texts, one a line. Blank lines do not count."""
-
-    widget = UnfoldAdminTextareaWidget
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(map(str, value)) if isinstance(value, list) else value
-
-    def clean(self, value: Any) -> Any:
-        lines = (line.strip() for line in super().clean(value).splitlines())
-        return [line for line in lines if line]
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return list(initial or []) != self.clean(data or "")
-
-
-class ProviderForm(forms.ModelForm):
-    """A provider. The key's field is write-only and named apart from the property that opens it,
-    so that nothing that renders a form by its fields' names can come upon the stored key."""
-
-    new_api_key = forms.CharField(
-        label="API key",
-        required=False,
-        max_length=secrets.MOST_UPSTREAM_KEY_CHARACTERS,
-        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="What vLLM was started with as --api-key. Empty: none is sent.",
-    )
-    remove_api_key = forms.BooleanField(
-        label="Remove the stored key",
-        required=False,
-        widget=UnfoldBooleanSwitchWidget,
-        help_text="From then on calls go to this server without a key.",
-    )
-    model_ids = Lines(
-        label="Model ids",
-        required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
-        help_text="One a line, as the server knows them. Needed for fallback and allowlist.",
-    )
-
-    class Meta:
-        model = Provider
-        fields = (
-            "name",
-            "base_url",
-            "enabled",
-            "models_mode",
-            "model_ids",
-            "passthrough",
-            "translation",
-            "weight",
-            "max_concurrency",
-            "draining",
-            "repeats_after_timeout",
-            "connect_seconds",
-            "first_byte_seconds",
-            "idle_seconds",
-        )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.sealed_api_key and "new_api_key" in self.fields:
-            field = self.fields["new_api_key"]
-            field.widget.attrs["placeholder"] = KEEP
-            field.help_text = (
-                "A key is stored and is never shown. Empty keeps it; typing replaces it."
-            )
-
-    def clean_base_url(self) -> str:
-        try:
-            return addresses.normalised(self.cleaned_data["base_url"])
-        except addresses.BadAddress as error:
-            raise ValidationError(capfirst(str(error))) from error
-
-    def clean_new_api_key(self) -> str:
-        typed: str = self.cleaned_data["new_api_key"]
-        edits.check_key(typed)
-        return typed
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("new_api_key") and cleaned.get("remove_api_key"):
-            self.add_error("remove_api_key", "Either type a key or remove the stored one.")
-        return cleaned
-
-    def save(self, commit: bool = True) -> Provider:
-        self.apply_key()
-        return super().save(commit)
-
-    def apply_key(self) -> None:
-        """Put the typed key on the instance; the sealed value stays as it is where nothing changes."""
-        typed = self.cleaned_data.get("new_api_key", "")
-        if self.cleaned_data.get("remove_api_key"):
-            self.instance.api_key = ""
-        elif typed:
-            edits.put_key(self.instance, typed)
-
-
-def least_of(column: models.Field[Any, Any]) -> dict[str, Any]:
-    """What a whole number's form field is told, so that it begins where its column does. Django has
-    those of positive numbers begin with 0, and would say so to who typed -1 where 1 is the least."""
-    if not isinstance(column, models.IntegerField):
-        return {}
-    bounds = [each for each in column.validators if isinstance(each, MinValueValidator)]
-    return {"min_value": max(each.limit_value for each in bounds)} if bounds else {}
 
 
 class ExpiryField(forms.DateTimeField):

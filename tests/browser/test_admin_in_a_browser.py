@@ -47,6 +47,34 @@ def test_a_server_and_a_key_from_the_first_login_to_the_revocation(
     assert seen.complaints == []
 
 
+def test_a_typed_key_outlives_a_mistake_in_another_field(page: Page, vllm: ScriptedVllm) -> None:
+    vllm.required_key = UPSTREAM_KEY
+    log_in(page, "Latest changes")
+    page.goto("/admin/providers/provider/add/")
+    page.get_by_label("Name").fill("gpu-kept")
+    page.get_by_label("Base URL").fill("nonsense")
+    page.get_by_label("API key").fill(UPSTREAM_KEY)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("body")).to_contain_text("A URL such as")
+    assert UPSTREAM_KEY not in page.content()
+
+    page.get_by_label("Base URL").fill(vllm.url)
+    outcome = page.locator("#connection-outcome")
+    page.get_by_role("button", name="Test connection").click()
+    expect(outcome).to_contain_text(f"It answers: 1 model. {MODEL}", use_inner_text=True)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="gpu-kept", exact=True).last.click()
+    page.get_by_role("button", name="Refresh models").click()
+    expect(page.locator("body")).to_contain_text("lists 1 model.")
+
+    page.context.clear_cookies(name=re.compile("session"))
+    page.get_by_role("button", name="Test connection").click()
+    expect(outcome).to_contain_text("Your session has ended")
+    assert page.get_by_label("Password").count() == 0
+    page.get_by_role("link", name="Log in").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+
+
 def test_a_wrong_password_opens_nothing(page: Page) -> None:
     page.goto("/")
     page.get_by_label("Username").fill("admin")
@@ -56,12 +84,12 @@ def test_a_wrong_password_opens_nothing(page: Page) -> None:
     expect(page.locator("body")).to_contain_text("Please enter the correct username and password")
 
 
-def log_in(page: Page) -> None:
+def log_in(page: Page, shown: str = "There is no provider yet") -> None:
     page.goto("/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(ADMIN_PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    expect(page.locator("body")).to_contain_text("There is no provider yet")
+    expect(page.locator("body")).to_contain_text(shown)
 
 
 def add_server(page: Page, vllm: ScriptedVllm) -> None:

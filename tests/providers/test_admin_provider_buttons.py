@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -218,7 +219,22 @@ def test_testing_a_new_server_needs_the_right_to_add(vllm: ScriptedVllm) -> None
     client = client_with("change_provider", "view_provider")
 
     assert client.post(TEST_NEW, values(base_url=vllm.url)).status_code == 403
-    assert Client().post(TEST_NEW, values(base_url=vllm.url)).status_code == 302
+    assert vllm.discoveries == []
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_test_after_the_session_has_ended_says_so_with_a_way_to_log_in(
+    vllm: ScriptedVllm, stored: bool
+) -> None:
+    made = provider(base_url=vllm.url)
+
+    answer = Client().post(page(made, "test") if stored else TEST_NEW, values(base_url=vllm.url))
+
+    assert answer.status_code == 200
+    assert "Your session has ended" in text(answer)
+    back = page(made) if stored else f"{LIST}add/"
+    assert f'href="/admin/login/?next={quote(back, safe="")}"' in text(answer)
+    assert "password" not in text(answer)
     assert vllm.discoveries == []
 
 
