@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+from tests.patience import PATIENCE_SECONDS
+
 OURS = ("AURORA_", "VLLM_", "DATABASE_URL", "DJANGO_")
 """How the variables begin that steer Aurora, vLLM or Django."""
 NONE: Mapping[str, str] = MappingProxyType({})
-LOOK_SECONDS = 0.01
+LOOK_SECONDS, MOST_LOOK_SECONDS = 0.01, 0.1
+"""Between two looks: ever longer, so that a long wait leaves the processor to what it waits for."""
 PORTS = range(20_000, 30_000)
 """Below those that systems give to whoever asks for any."""
 
@@ -39,13 +42,14 @@ def clean_environment(settings: Mapping[str, str] = NONE) -> dict[str, str]:
 
 def soon(look: Callable[[], T], seconds: float) -> T:
     """The first true value of `look`, or the last one once `seconds` have passed."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, LOOK_SECONDS
     while not (found := look()) and time.monotonic() < end:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(pause)
+        pause = min(1.2 * pause, MOST_LOOK_SECONDS)
     return found
 
 
-def eventually(look: Callable[[], T], seconds: float) -> T:
+def eventually(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
     """The first true value of `look`. AssertionError, with the last one, if none comes in time."""
     found = soon(look, seconds)
     assert found, f"not so within {seconds} s, but {found!r}"

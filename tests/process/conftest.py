@@ -48,6 +48,16 @@ def database(migrated: Database, tmp_path: Path) -> Iterator[Database]:
     own.drop()
 
 
+@pytest.fixture(scope="module")
+def shared_database(
+    migrated: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """Migrated and empty, for all tests of a module."""
+    own = migrated.copy(tmp_path_factory.mktemp("shared") / "data")
+    yield own
+    own.drop()
+
+
 @pytest.fixture
 def empty_database(tmp_path: Path) -> Iterator[Database]:
     """Without a single table."""
@@ -56,9 +66,8 @@ def empty_database(tmp_path: Path) -> Iterator[Database]:
     own.drop()
 
 
-@pytest.fixture
-def serve(checkout: Path, database: Database) -> Iterator[Serve]:
-    """Starts a process on the test's database with the given variables, and no others."""
+@contextlib.contextmanager
+def _serving(checkout: Path, database: Database) -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
 
         def start(**variables: str) -> Aurora:
@@ -66,6 +75,20 @@ def serve(checkout: Path, database: Database) -> Iterator[Serve]:
             stack.push(aurora.__exit__)
             return aurora
 
+        yield start
+
+
+@pytest.fixture
+def serve(checkout: Path, database: Database) -> Iterator[Serve]:
+    """Starts a process on the test's database with the given variables, and no others."""
+    with _serving(checkout, database) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_all(checkout: Path, shared_database: Database) -> Iterator[Serve]:
+    """As `serve` does, for all tests of a module: a start takes a second of processor time."""
+    with _serving(checkout, shared_database) as start:
         yield start
 
 

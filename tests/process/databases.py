@@ -15,6 +15,8 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
+from tests.patience import PATIENCE_SECONDS
+
 FILE_NAME = "aurora.sqlite3"
 READ_BY_CALLS = ("providers_revision", "providers_provider", "providers_apikey")
 
@@ -29,6 +31,9 @@ class Database(Protocol):
         """Another one with the same content, its files in `folder`. Nobody may be using this."""
 
     def drop(self) -> None: ...
+
+    def execute(self, statement: str) -> None:
+        """SQL, past every process of Aurora's."""
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Every change waits for the length of a `with` (on PostgreSQL every reading, too)."""
@@ -55,14 +60,22 @@ class Sqlite:
     def drop(self) -> None:
         """The folder is a test's own."""
 
+    def execute(self, statement: str) -> None:
+        with self._connected() as connection:
+            connection.execute(statement)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        with contextlib.closing(
-            sqlite3.connect(self.folder / FILE_NAME, isolation_level=None, timeout=20)
-        ) as connection:
+        with self._connected() as connection:
             connection.execute("BEGIN EXCLUSIVE")
             yield
             connection.execute("ROLLBACK")
+
+    def _connected(self) -> contextlib.closing[sqlite3.Connection]:
+        file = self.folder / FILE_NAME
+        return contextlib.closing(
+            sqlite3.connect(file, isolation_level=None, timeout=PATIENCE_SECONDS)
+        )
 
     @contextlib.contextmanager
     def gone(self) -> Iterator[None]:
@@ -108,6 +121,10 @@ class Postgres:
 
     def drop(self) -> None:
         self._as_root("DROP DATABASE {} WITH (FORCE)", self.name)
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -14,24 +14,23 @@ import pytest
 
 from tests.process.databases import Database
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, Aurora
+from tests.process.running import Aurora
 from tests.process.traffic import Traffic
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
-OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "4"))
-"""How long the database is away. What is tested holds for any length: OUTAGE_SECONDS=600 for ten
-minutes, which no suite should take."""
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "0"))
+"""How long the database is away at least. What is tested holds for any length: OUTAGE_SECONDS=600
+for ten minutes, which no suite should take."""
+LEAST_LOOKS = 3
 MASTER_KEY = "sk-of-the-long-outage-0123456789"
 PASSWORD = "the-password-of-the-operator"
 MODEL = "vllm/meta-llama/Llama-3.1-8B-Instruct"
 CALLERS = 4
-MOST_CALL_SECONDS = 2.0
-MOST_REFUSAL_SECONDS = 2.0
-RECOVERY_SECONDS = 8.0
 MOST_GROWTH_KIB = 80 * 1024
 PAGES = ("/", "/admin/", "/admin/login/", "/admin/providers/provider/", "/admin/auditlog/logentry/")
 FAILS = "the admin and the management API answer 503, the database fails them"
+CALLS_GO_ON = "the database fails, calls go on with what is known"
 ISSUE = "from providers.models import ApiKey; print(ApiKey.objects.issue(name='elsewhere')[1])"
 
 
@@ -55,7 +54,7 @@ def aurora(serve, vllm: ScriptedVllm) -> Aurora:
         AURORA_DISCOVERY_SECONDS="1",
         VLLM_BASE_URL=vllm.url,
     )
-    eventually(lambda: started.get("/ready").is_success, LIVE_SECONDS)
+    eventually(lambda: started.get("/ready").is_success)
     return started
 
 
@@ -108,20 +107,29 @@ def look(aurora: Aurora, operator: Operator, earlier: str, seen: Seen) -> None:
     seen.rounds += 1
 
 
-def pass_the_outage(aurora: Aurora, operator: Operator, earlier: str) -> Seen:
+def pass_the_outage(
+    aurora: Aurora, operator: Operator, traffics: list[Traffic], earlier: str
+) -> Seen:
+    """Until there was time for calls and for looks, and the process has noticed."""
     seen, end = Seen(), time.monotonic() + OUTAGE_SECONDS
-    while time.monotonic() < end or not seen.rounds:
+    while seen.rounds < LEAST_LOOKS or time.monotonic() < end:
         look(aurora, operator, earlier, seen)
-        time.sleep(min(0.25, max(0.0, end - time.monotonic())))  # a rate of looks, not a wait
+        for traffic in traffics:
+            traffic.wait_for_more(2)  # the second has begun since
+    eventually(lambda: told(aurora, CALLS_GO_ON))
     return seen
 
 
+def told(aurora: Aurora, beginning: str) -> list[str]:
+    return [line for line in aurora.messages("error") if line.startswith(beginning)]
+
+
 def assert_caught_up(aurora: Aurora, before: dict[str, Any], ended: datetime) -> None:
-    eventually(lambda: datetime.fromisoformat(health_of(aurora)["asked"]) > ended, RECOVERY_SECONDS)
+    eventually(lambda: datetime.fromisoformat(health_of(aurora)["asked"]) > ended)
     now = health_of(aurora)
     assert (now["models"], now["error"]) == (before["models"], "")
     kept = respond(aurora)
-    eventually(lambda: aurora.get(f"/v1/responses/{kept}", MASTER_KEY).is_success, RECOVERY_SECONDS)
+    eventually(lambda: aurora.get(f"/v1/responses/{kept}", MASTER_KEY).is_success)
 
 
 def test_the_admin_says_so_and_all_catches_up(aurora: Aurora, database: Database, orm) -> None:
@@ -133,23 +141,22 @@ def test_the_admin_says_so_and_all_catches_up(aurora: Aurora, database: Database
         traffics[0].wait_for_more()
         memory_kib = aurora.resident_kib
         with database.gone():
-            seen = pass_the_outage(aurora, operator, earlier)
+            seen = pass_the_outage(aurora, operator, traffics, earlier)
             ended = datetime.now(UTC)
         grown_kib = aurora.resident_kib - memory_kib
-        eventually(lambda: operator.open("/admin/").status_code == 200, LIVE_SECONDS)
+        eventually(lambda: operator.open("/admin/").status_code == 200)
         secret = orm(ISSUE)
-        eventually(lambda: aurora.chat(secret, MODEL).is_success, LIVE_SECONDS)
+        eventually(lambda: aurora.chat(secret, MODEL).is_success)
         operator.add_key("after the outage")
         assert_caught_up(aurora, before, ended)
         for traffic in traffics:
             traffic.wait_for_more()
 
     calls = [call for traffic in traffics for call in traffic.calls]
-    slowest = max(call.seconds for call in calls)
     figures = {
         "calls": len(calls),
         "failed": sum(len(traffic.failed) for traffic in traffics),
-        "slowest call, s": round(slowest, 3),
+        "slowest call, s": round(max(call.seconds for call in calls), 3),
         "looks": seen.rounds,
         "slowest refusal, s": round(max(seen.refusal_seconds), 3),
         "resident before, KiB": memory_kib,
@@ -157,14 +164,11 @@ def test_the_admin_says_so_and_all_catches_up(aurora: Aurora, database: Database
     }
     print(figures)  # with -rP or -s, for those who raised OUTAGE_SECONDS
     assert [traffic.failed for traffic in traffics] == [[]] * CALLERS
-    assert slowest < MOST_CALL_SECONDS
-    assert max(seen.refusal_seconds) < MOST_REFUSAL_SECONDS
     assert grown_kib < MOST_GROWTH_KIB
-    told = [line for line in aurora.messages("error") if line.startswith(FAILS)]
-    assert len(told) == 1, "one line for an outage, not one for each attempt"
+    eventually(lambda: "the database answers again" in aurora.messages())
+    for beginning in (FAILS, CALLS_GO_ON):
+        assert len(told(aurora, beginning)) == 1, "one line for an outage, not one for each attempt"
     assert not any("exception" in line for line in aurora.lines)
-    eventually(
-        lambda: aurora.get(f"/v1/responses/{earlier}", MASTER_KEY).is_success, RECOVERY_SECONDS
-    )
+    eventually(lambda: aurora.get(f"/v1/responses/{earlier}", MASTER_KEY).is_success)
     statuses = {aurora.get(f"/v1/responses/{id}", MASTER_KEY).status_code for id in seen.stored}
     assert statuses <= {200, 404}, "a copy may be lost, and costs nothing else"

@@ -6,7 +6,6 @@ The lane against real vLLM servers does the same with `kill -9` (tests/vllm/test
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -14,7 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.process.running import CALL_SECONDS, LIVE_SECONDS, Aurora
+from tests.patience import PATIENCE_SECONDS
+from tests.process.running import Aurora
 from tests.processes import eventually
 from tests.recorded import load
 from tests.scripted_vllm import ScriptedVllm
@@ -25,12 +25,10 @@ MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 AT_ONCE = 50
 CHUNK = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
-NOTICED_SECONDS = 1.0
-"""After so long no call is sent to a dead server any more."""
-MOST_TRIALS = 2
-"""Calls by which the circuit breaker tries whether the server is back."""
-BACK_SECONDS = 10.0
-"""After so long a server that is back has its share again."""
+ROUND_CALLS = 25
+MOST_TRIALS = 4
+"""Calls of a round by which the circuit breaker tries whether the server is back: ever fewer as
+time passes, so the fourth comes after half a minute."""
 
 
 @dataclass
@@ -39,7 +37,6 @@ class Outcome:
 
     id: str
     streamed: bool
-    began: float
     status: int = 0
     body: bytes = b""
     attempts: int = 0
@@ -62,7 +59,7 @@ class Load:
     outcomes: list[Outcome] = field(default_factory=list)
 
     async def call(self, *, streamed: bool) -> Outcome:
-        outcome = Outcome(f"chaos-{uuid4()}", streamed, time.monotonic())
+        outcome = Outcome(f"chaos-{uuid4()}", streamed)
         self.outcomes.append(outcome)
         body = {"model": MODEL, "stream": streamed, "messages": [_message(outcome.id)]}
         headers = {"x-request-id": outcome.id}
@@ -72,16 +69,13 @@ class Load:
             outcome.status = answer.status_code
             outcome.attempts = int(answer.headers.get("x-aurora-attempts", 0))
             outcome.provider = answer.headers.get("x-aurora-provider", "")
-            outcome.body = await answer.aread()
+            async for piece in answer.aiter_raw():
+                outcome.body += piece
         return outcome
 
-    async def steadily(self, seconds: float) -> list[Outcome]:
-        """A plain call each 20 ms."""
-        until, made = time.monotonic() + seconds, []
-        while time.monotonic() < until:
-            made.append(asyncio.create_task(self.call(streamed=False)))
-            await asyncio.sleep(0.02)
-        return list(await asyncio.gather(*made))
+    async def round(self) -> list[Outcome]:
+        """Plain calls, one after the other."""
+        return [await self.call(streamed=False) for _ in range(ROUND_CALLS)]
 
 
 def _message(text: str) -> dict[str, str]:
@@ -90,7 +84,6 @@ def _message(text: str) -> dict[str, str]:
 
 @pytest.fixture
 def servers() -> Iterator[list[ScriptedVllm]]:
-    """Two that take a while for each answer."""
     with ScriptedVllm() as one, ScriptedVllm() as two:
         yield [one, two]
 
@@ -102,11 +95,11 @@ def aurora(serve, servers: list[ScriptedVllm]) -> Aurora:
         VLLM_ONE_BASE_URL=servers[0].url,
         VLLM_TWO_BASE_URL=servers[1].url,
     )
-    eventually(lambda: len(started.models(MASTER_KEY)) == 2, LIVE_SECONDS)
+    eventually(lambda: len(started.models(MASTER_KEY)) == 2)
     return started
 
 
-def slowly(server: ScriptedVllm) -> None:
+def answers_slowly(server: ScriptedVllm) -> None:
     """Plain calls and streams alike take half a second, the streams in ten chunks."""
     plain = b"".join(replay_writes(load("gen_chat_plain")))
     chunks = map(chunk_bytes, [CHUNK] * 10 + [DONE])
@@ -116,19 +109,30 @@ def slowly(server: ScriptedVllm) -> None:
     )
 
 
+def never_ends(server: ScriptedVllm) -> None:
+    """Plain calls get nothing, streams their first chunks: all of them run until it dies."""
+    begun = Script((stream_head(), chunk_bytes(CHUNK), chunk_bytes(CHUNK)), then="stall")
+    server.answers = lambda call: begun if call.json["stream"] else Script((), then="stall")
+
+
+def answers_at_once(server: ScriptedVllm) -> None:
+    server.answers = None
+
+
 @pytest.mark.anyio
 async def test_a_server_dies_under_load_and_comes_back(
     aurora: Aurora, servers: list[ScriptedVllm]
 ) -> None:
-    for server in servers:
-        slowly(server)
-    limits = httpx.Limits(max_connections=None)
+    dying, living = servers
+    never_ends(dying)
+    answers_slowly(living)
     async with httpx.AsyncClient(
         base_url=aurora.url,
         headers={"authorization": f"Bearer {MASTER_KEY}"},
-        timeout=CALL_SECONDS,
+        timeout=PATIENCE_SECONDS,
         trust_env=False,
-        limits=limits,
+        verify=False,
+        limits=httpx.Limits(max_connections=None),
     ) as client:
         load = Load(client)
         calls = [
@@ -136,18 +140,16 @@ async def test_a_server_dies_under_load_and_comes_back(
             for streamed in (False, True)
             for _ in range(AT_ONCE)
         ]
-        await asyncio.to_thread(
-            eventually, lambda: sum(len(s.received) for s in servers) == 2 * AT_ONCE, 5.0
-        )
-        await asyncio.sleep(0.15)  # every stream has begun
+        await asyncio.to_thread(eventually, lambda: _all_have_begun(servers, load))
         assert min(len(server.received) for server in servers) > AT_ONCE / 4, "both have calls"
 
-        died = time.monotonic()
-        await asyncio.to_thread(servers[0].stop)
-        after = await load.steadily(2.5)
+        await asyncio.to_thread(dying.stop)
         first = list(await asyncio.gather(*calls))
-        await asyncio.to_thread(servers[0].start)
-        await _until_back(load)
+        answers_at_once(living)
+        after = await load.round()
+        answers_at_once(dying)
+        await asyncio.to_thread(dying.start)
+        await _until_both_are_called(load)
 
     assert [each for each in load.outcomes if not each.streamed and each.status != 200] == []
     streams = [each for each in first if each.streamed]
@@ -155,20 +157,20 @@ async def test_a_server_dies_under_load_and_comes_back(
     broken = [each for each in streams if not each.is_whole]
     assert broken
     assert {each.provider for each in broken} == {"vllm-one"}
-    late = [each for each in after if each.began - died > NOTICED_SECONDS]
-    assert len(late) > 20
-    assert {each.provider for each in late} == {"vllm-two"}
-    assert sum(each.attempts > 1 for each in late) <= MOST_TRIALS
+    assert {each.provider for each in after} == {"vllm-two"}
+    assert sum(each.attempts > 1 for each in after) <= MOST_TRIALS
     _every_call_has_one_line(aurora, load)
 
 
-async def _until_back(load: Load) -> None:
-    began = time.monotonic()
-    while time.monotonic() - began < BACK_SECONDS:
-        made = await load.steadily(0.2)
-        if {each.provider for each in made} == {"vllm-one", "vllm-two"}:
-            return
-    pytest.fail(f"no call went to the server that is back within {BACK_SECONDS} s")
+def _all_have_begun(servers: list[ScriptedVllm], load: Load) -> bool:
+    have_come = sum(len(server.received) for server in servers) == 2 * AT_ONCE
+    return have_come and all(each.body for each in load.outcomes if each.streamed)
+
+
+async def _until_both_are_called(load: Load) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while {each.provider for each in await load.round()} != {"vllm-one", "vllm-two"}:
+            pass
 
 
 def _every_call_has_one_line(aurora: Aurora, load: Load) -> None:
@@ -178,5 +180,5 @@ def _every_call_has_one_line(aurora: Aurora, load: Load) -> None:
         told = (line.get("request_id", "") for line in aurora.lines)
         return sorted(id for id in told if id.startswith("chaos-"))
 
-    assert eventually(lambda: len(lines()) >= len(made), 10.0)
+    eventually(lambda: len(lines()) >= len(made))
     assert lines() == made

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from tests.mounted import error_of
-from tests.process.databases import Database
+from tests.patience import PATIENCE_SECONDS
 from tests.process.running import Aurora
 from tests.processes import eventually
 from tests.raw_http import Answer, RawClient, request_bytes
+from tests.scripted_vllm import ScriptedVllm
 
 LOGIN = "/admin/login/"
 BODY_BYTES = 4096
@@ -21,26 +21,27 @@ PUBLIC_HOST = "aurora.example.com"
 
 
 @pytest.fixture(scope="module")
-def aurora(
-    checkout: Path, migrated: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Aurora]:
-    """One for all tests here that only ask: a start takes its time."""
-    database = migrated.copy(tmp_path_factory.mktemp("paths") / "data")
-    limits = {
-        "AURORA_MAX_BODY_BYTES": str(BODY_BYTES),
-        "AURORA_UPLOAD_STALL_SECONDS": str(STALL_SECONDS),
-    }
-    try:
-        with Aurora(checkout, {**database.settings, **limits}) as running:
-            yield running
-    finally:
-        database.drop()
+def server() -> Iterator[ScriptedVllm]:
+    with ScriptedVllm() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def aurora(serve_all, server: ScriptedVllm) -> Aurora:
+    """One for all tests here that only ask."""
+    started: Aurora = serve_all(
+        AURORA_MAX_BODY_BYTES=str(BODY_BYTES),
+        AURORA_UPLOAD_STALL_SECONDS=str(STALL_SECONDS),
+        AURORA_DISCOVERY_SECONDS="1",
+        VLLM_BASE_URL=server.url,
+    )
+    return started
 
 
 def answer_to(aurora: Aurora, *sent: bytes) -> Answer:
-    with RawClient("127.0.0.1", aurora.port) as client:
-        for each in sent:
-            client.send(each)
+    """All in one piece: no pause of this process's is taken for one that STALL_SECONDS forbids."""
+    with RawClient("127.0.0.1", aurora.port, PATIENCE_SECONDS) as client:
+        client.send(b"".join(sent))
         return client.read_answer()
 
 
@@ -128,10 +129,8 @@ def test_a_host_of_nobodys_is_400_and_no_traceback(serve) -> None:
     assert aurora.written.count("scanner.example") == 1
 
 
-def test_a_server_that_answers_is_told_of_once(serve, vllm) -> None:
-    aurora: Aurora = serve(VLLM_BASE_URL=vllm.url, AURORA_DISCOVERY_SECONDS="1")
-    eventually(lambda: len(vllm.discoveries) >= 3, 10.0)
-    aurora.stop()
+def test_a_server_that_answers_is_told_of_once(aurora: Aurora, server: ScriptedVllm) -> None:
+    eventually(lambda: len(server.discoveries) >= 3)
 
     assert [text for text in aurora.messages() if "answers" in text] == [
         "provider vllm answers: 1 model."

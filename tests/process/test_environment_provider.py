@@ -11,7 +11,7 @@ from openai import OpenAI
 
 from tests.process.databases import Database
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, START_SECONDS, Aurora, copy_program
+from tests.process.running import Aurora, copy_program
 from tests.processes import eventually
 from tests.recorded import load
 from tests.scripted_vllm import ScriptedVllm
@@ -24,10 +24,10 @@ HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 
 @pytest.fixture
 def openai(serve, vllm: ScriptedVllm) -> Iterator[OpenAI]:
-    """Of an Aurora that lists the server's models: two seconds after its start at the latest."""
+    """Of an Aurora that lists the server's models."""
     vllm.required_key = VLLM_KEY
     aurora = serve(AURORA_MASTER_KEY=MASTER_KEY, VLLM_BASE_URL=vllm.url, VLLM_API_KEY=VLLM_KEY)
-    eventually(lambda: aurora.models(MASTER_KEY) == [MODEL], LIVE_SECONDS)
+    eventually(lambda: aurora.models(MASTER_KEY) == [MODEL])
     assert aurora.get("/ready").status_code == 200
     with OpenAI(base_url=f"{aurora.url}/v1", api_key=MASTER_KEY, max_retries=0) as client:
         yield client
@@ -61,7 +61,7 @@ def test_a_file_env_beside_the_program_is_read(
     )
 
     with Aurora(checkout, {**database.settings, "AURORA_LOG_LEVEL": "info"}) as aurora:
-        eventually(lambda: aurora.models(MASTER_KEY), LIVE_SECONDS)
+        eventually(lambda: aurora.models(MASTER_KEY))
         answer = aurora.chat(MASTER_KEY, f"vllm-file/{vllm.models[0]}")
 
     assert (answer.status_code, answer.headers["x-aurora-provider"]) == (200, "vllm-file")
@@ -82,7 +82,7 @@ def test_every_setting_mounted_as_a_file_is_read(
         (tmp_path / name).write_text(f"{value}\n")
 
     with Aurora(checkout, {f"{name}_FILE": str(tmp_path / name) for name in values}) as aurora:
-        eventually(lambda: aurora.models(MASTER_KEY), START_SECONDS)
+        eventually(lambda: aurora.models(MASTER_KEY))
         assert aurora.chat(MASTER_KEY, MODEL).is_success
         with Operator(aurora.url, "a-password-in-a-file") as operator:
             assert operator.id_of("vllm")

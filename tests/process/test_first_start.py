@@ -23,6 +23,8 @@ def test_nothing_but_a_place_for_the_data_is_needed_to_start(
         front = aurora.get("/")
         health, ready = aurora.get("/health"), aurora.get("/ready")
         call, listing = aurora.chat("a-guess", "vllm/llama"), aurora.get("/v1/models")
+        page = aurora.get("/admin/", follow_redirects=True)
+        style = aurora.get("/static/unfold/css/styles.css")
 
     assert (front.status_code, front.headers["location"]) == (302, "/admin/")
     assert (health.status_code, health.json()) == (200, {"status": "ok"})
@@ -30,6 +32,8 @@ def test_nothing_but_a_place_for_the_data_is_needed_to_start(
     assert [call.status_code, listing.status_code] == [401, 401]
     assert call.json()["error"]["code"] == listing.json()["error"]["code"] == "invalid_api_key"
     assert any("set AURORA_MASTER_KEY" in message for message in aurora.messages())
+    assert (page.status_code, page.url.path) == (200, "/admin/login/")
+    assert style.status_code == 200
 
 
 def test_processes_that_start_at_once_on_an_empty_database_all_serve(
@@ -41,16 +45,6 @@ def test_processes_that_start_at_once_on_an_empty_database_all_serve(
             if start.exception() is None:
                 assert stack.enter_context(start.result()).get("/health").is_success
         assert [start.exception() for start in starts] == [None] * 3
-
-
-def test_the_admin_of_a_first_start_can_be_entered(checkout: Path, serve) -> None:
-    aurora = serve()
-
-    page = aurora.get("/admin/", follow_redirects=True)
-    style = aurora.get("/static/unfold/css/styles.css")
-
-    assert (page.status_code, page.url.path) == (200, "/admin/login/")
-    assert style.status_code == 200
 
 
 @pytest.mark.skipif(

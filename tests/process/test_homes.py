@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from providers.homes import LEAST_HOMES
+from tests.patience import PATIENCE_SECONDS
 from tests.process.databases import Database
-from tests.process.running import LIVE_SECONDS, Aurora
+from tests.process.running import Aurora
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
@@ -20,8 +21,6 @@ MASTER_KEY = "sk-of-the-homes-0123456789"
 AUTHORIZED = {"Authorization": f"Bearer {MASTER_KEY}"}
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 SERVERS = 8
-PLANNED_SECONDS = 12.0
-"""Until what was counted has been told, planned, and come to every process."""
 SYSTEM = "You answer for the department of lost umbrellas. " * 20
 
 
@@ -43,6 +42,16 @@ class Sessions:
         return {number for number in range(SERVERS) if after[number] > before[number]}
 
 
+def client_of(aurora: Aurora) -> httpx.Client:
+    return httpx.Client(
+        base_url=aurora.url,
+        headers=AUTHORIZED,
+        timeout=PATIENCE_SECONDS,
+        trust_env=False,
+        verify=False,
+    )
+
+
 @pytest.fixture
 def servers() -> Iterator[list[ScriptedVllm]]:
     with contextlib.ExitStack() as stack:
@@ -58,9 +67,8 @@ def sessions(checkout: Path, database: Database, servers: list[ScriptedVllm]) ->
         for _ in range(2):
             aurora = Aurora(checkout, settings)
             stack.callback(aurora.stop)
-            eventually(lambda: len(aurora.models(MASTER_KEY)) == SERVERS, LIVE_SECONDS)  # noqa: B023
-            client = httpx.Client(base_url=aurora.url, headers=AUTHORIZED, trust_env=False)
-            clients.append(stack.enter_context(client))
+            eventually(lambda: len(aurora.models(MASTER_KEY)) == SERVERS)  # noqa: B023
+            clients.append(stack.enter_context(client_of(aurora)))
         yield Sessions(clients, servers)
 
 
@@ -74,6 +82,6 @@ def test_sessions_that_begin_alike_share_a_few_servers(sessions: Sessions) -> No
         found = reached()
         return found if len(found) <= LEAST_HOMES else None
 
-    found = eventually(homes, PLANNED_SECONDS)
+    found = eventually(homes)
     assert found is not None
     assert len(found | reached()) <= LEAST_HOMES

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.process.databases import Database
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, ROOT, START_SECONDS, Aurora, copy_program
+from tests.process.running import ROOT, Aurora, copy_program
 from tests.processes import clean_environment, eventually, free_port
 from tests.scripted_vllm import ScriptedVllm
 
@@ -53,7 +54,7 @@ def run(block: str, folder: Path, ports: Mapping[int, int]) -> str:
         env=clean_environment({"CURL_HOME": str(folder), "no_proxy": "localhost"}),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     body, _, status = done.stdout.rpartition("\n")
@@ -85,7 +86,7 @@ def example(  # noqa: PLR0917 - pytest passes fixtures by name
         wanted = first_block.count("_BASE_URL=")
         key = re.search(r"Bearer (\S+)\"", last_block)
         assert key
-        eventually(lambda: len(aurora.models(key[1])) == wanted, LIVE_SECONDS)
+        eventually(lambda: len(aurora.models(key[1])) == wanted)
         yield run(last_block, tmp_path, ports)
 
 
@@ -128,6 +129,6 @@ def test_the_env_file_pasted_as_it_stands_starts_and_its_key_and_password_hold(
     (checkout / ".env").write_text(with_ports(ENV_FILE, {8000: vllm.port}))
 
     with Aurora(checkout, database.settings) as aurora:
-        eventually(lambda: aurora.models("choose-your-own"), START_SECONDS)
+        eventually(lambda: aurora.models("choose-your-own"))
         with Operator(aurora.url, "choose-your-own-too") as operator:
             assert operator.id_of("vllm")

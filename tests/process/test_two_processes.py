@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, Aurora
+from tests.process.running import Aurora
 from tests.process.traffic import Traffic
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
@@ -20,52 +20,64 @@ HOUR = 3600
 Pair = tuple[Aurora, Aurora]
 
 
-@pytest.fixture
-def pair(serve, vllm: ScriptedVllm) -> Pair:
-    """Both know `vllm` by their environment, and both are ready."""
+@pytest.fixture(scope="module")
+def seeded() -> Iterator[ScriptedVllm]:
+    with ScriptedVllm() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pair(serve_all, seeded: ScriptedVllm) -> Pair:
+    """Both know `seeded` by their environment, and both are ready."""
     variables = {
         "AURORA_MASTER_KEY": MASTER_KEY,
         "AURORA_ADMIN_PASSWORD": PASSWORD,
-        "VLLM_BASE_URL": vllm.url,
+        "VLLM_BASE_URL": seeded.url,
     }
-    both = (serve(**variables), serve(**variables))
+    both = (serve_all(**variables), serve_all(**variables))
     for aurora in both:
-        eventually(lambda: aurora.get("/ready").is_success, LIVE_SECONDS)  # noqa: B023 - at once
+        eventually(lambda: aurora.get("/ready").is_success)  # noqa: B023 - at once
     return both
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def operator(pair: Pair) -> Iterator[Operator]:
     with Operator(pair[0].url, PASSWORD) as operator:
         yield operator
 
 
 def live(pair: Pair, key: str, model: str, status: int) -> None:
-    """Wait until a call is answered so in both processes, for two seconds at most."""
-    eventually(
-        lambda: [each.chat(key, model).status_code for each in pair] == [status] * 2, LIVE_SECONDS
-    )
+    """Wait until a call is answered so in both processes."""
+    eventually(lambda: [each.chat(key, model).status_code for each in pair] == [status] * 2)
 
 
 def callers(server: ScriptedVllm) -> set[str]:
     return {call.headers["x-request-id"] for call in server.received}
 
 
+@pytest.fixture
+def provider(operator: Operator, pair: Pair, vllm: ScriptedVllm) -> str:
+    """Another one, `first`, live in both. Its id."""
+    id = operator.add_provider(name="first", base_url=vllm.url)
+    live(pair, MASTER_KEY, f"first/{LLAMA}", 200)
+    return id
+
+
 def test_servers_come_change_and_go_while_calls_run(
-    pair: Pair, operator: Operator, vllm: ScriptedVllm
+    pair: Pair, operator: Operator, provider: str, vllm: ScriptedVllm
 ) -> None:
     with (
         ScriptedVllm() as second,
         ScriptedVllm() as third,
-        Traffic(pair[0].url, MASTER_KEY, f"vllm/{LLAMA}") as one,
-        Traffic(pair[1].url, MASTER_KEY, f"vllm/{LLAMA}") as two,
+        Traffic(pair[0].url, MASTER_KEY, f"first/{LLAMA}") as one,
+        Traffic(pair[1].url, MASTER_KEY, f"first/{LLAMA}") as two,
     ):
         second.models = ["second-model"]
         added = operator.add_provider(name="added", base_url=second.url)
         live(pair, MASTER_KEY, "added/second-model", 200)
 
-        operator.edit_provider(operator.id_of("vllm"), name="vllm", base_url=third.url)
-        eventually(lambda: callers(third) == {one.name, two.name}, LIVE_SECONDS)
+        operator.edit_provider(provider, name="first", base_url=third.url)
+        eventually(lambda: callers(third) == {one.name, two.name})
         sent_before = len(vllm.received)
 
         operator.edit_provider(added, name="added", base_url=second.url, enabled=None)

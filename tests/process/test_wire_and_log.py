@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.process.operators import Operator
-from tests.process.running import LIVE_SECONDS, Aurora
+from tests.process.running import Aurora
 from tests.processes import eventually
 from tests.raw_http import Answer, RawClient, request_bytes
 from tests.scripted_vllm import ScriptedVllm
@@ -28,22 +30,33 @@ FIELDS = {
 }
 
 
-@pytest.fixture
-def aurora(serve, vllm: ScriptedVllm) -> Aurora:
+def started(serve, vllm: ScriptedVllm) -> Aurora:
     vllm.required_key = VLLM_KEY
-    started: Aurora = serve(
+    aurora: Aurora = serve(
         AURORA_MASTER_KEY=MASTER_KEY,
         AURORA_ADMIN_PASSWORD=PASSWORD,
         AURORA_LOG_LEVEL="debug",
         VLLM_BASE_URL=vllm.url,
         VLLM_API_KEY=VLLM_KEY,
     )
-    eventually(lambda: started.get("/ready").is_success, LIVE_SECONDS)
-    return started
+    eventually(lambda: aurora.get("/ready").is_success)
+    return aurora
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedVllm]:
+    with ScriptedVllm() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def aurora(serve_all, server: ScriptedVllm) -> Aurora:
+    """One for the tests that only call."""
+    return started(serve_all, server)
 
 
 def answer_to(aurora: Aurora, request: bytes) -> Answer:
-    with RawClient("127.0.0.1", aurora.port) as client:
+    with RawClient("127.0.0.1", aurora.port, PATIENCE_SECONDS) as client:
         client.send(request)
         return client.read_answer()
 
@@ -65,7 +78,7 @@ def test_what_is_hardly_http_is_refused_in_json_and_in_the_log(aurora: Aurora) -
         assert (refused.status, refused.headers["content-type"]) == (400, "application/json")
         assert refused.json["error"]["type"] == "invalid_request_error"
         said = refused.json["error"]["message"]
-        eventually(lambda: said in "\n".join(aurora.output), 10.0)  # noqa: B023 - at once
+        eventually(lambda: said in "\n".join(aurora.output))  # noqa: B023 - at once
     assert aurora.chat(MASTER_KEY, MODEL).status_code == 200
 
 
@@ -81,19 +94,20 @@ def call(aurora: Aurora, request_id: str, key: str, model: str) -> dict[str, Any
     return aurora.call_line(request_id)
 
 
-def test_each_call_is_one_line_that_says_how_it_went(aurora: Aurora, vllm: ScriptedVllm) -> None:
+def test_each_call_is_one_line_that_says_how_it_went(aurora: Aurora, server: ScriptedVllm) -> None:
     well = call(aurora, "well", MASTER_KEY, MODEL)
     stranger = call(aurora, "stranger", GUESS, MODEL)
     unknown = call(aurora, "unknown", MASTER_KEY, "vllm/no-such-model")
-    vllm.will_refuse()
+    server.will_refuse()
     refused = call(aurora, "refused", MASTER_KEY, MODEL)
+    server.start()
 
     assert set(well) == FIELDS
     assert [set(line) - FIELDS for line in (stranger, unknown, refused)] == [{"reason"}] * 3
     assert (well["message"], well["method"], well["path"], well["status"]) == (
         *("call", "POST", CHAT, 200),
     )
-    assert (well["provider"], well["model"], well["key"]) == ("vllm", vllm.models[0], "…6789")
+    assert (well["provider"], well["model"], well["key"]) == ("vllm", server.models[0], "…6789")
     assert 0 < well["ms_upstream"] <= well["ms"]
     assert well["bytes"] > 0
     assert (well["attempts"], stranger["attempts"]) == (1, 0)
@@ -102,15 +116,16 @@ def test_each_call_is_one_line_that_says_how_it_went(aurora: Aurora, vllm: Scrip
     assert (refused["status"], refused["provider"]) == (502, "vllm")
 
 
-def test_no_secret_is_ever_written(aurora: Aurora, vllm: ScriptedVllm) -> None:
+def test_no_secret_is_ever_written(serve, vllm: ScriptedVllm) -> None:
+    aurora = started(serve, vllm)
     with Operator(aurora.url, PASSWORD) as operator:
         key, issued = operator.add_key("an application")
-        eventually(lambda: aurora.chat(issued, MODEL).is_success, LIVE_SECONDS)
+        eventually(lambda: aurora.chat(issued, MODEL).is_success)
         rotated = operator.rotate(key, 3600)
         operator.edit_provider(
             operator.id_of("vllm"), name="vllm", base_url=vllm.url, new_api_key=NEW_VLLM_KEY
         )
-        eventually(lambda: aurora.chat(rotated, MODEL).status_code == 502, LIVE_SECONDS)
+        eventually(lambda: aurora.chat(rotated, MODEL).status_code == 502)
         operator.revoke(key)
         session = operator.session
     vllm.will_refuse()
