@@ -101,10 +101,8 @@ def _is_credential(subprotocol: str) -> bool:
 def _with_key(
     headers: list[tuple[bytes, bytes]], offered: Iterable[str]
 ) -> list[tuple[bytes, bytes]]:
-    """The headers, with the key of the subprotocol where they hold none, and without the offer."""
+    """The headers, with the key of the subprotocol behind theirs, and without the offer."""
     kept = [pair for pair in headers if pair[0] != b"sec-websocket-protocol"]
-    if any(name in (b"authorization", b"x-api-key") for name, _ in kept):
-        return kept
     keys = [each[len(CREDENTIAL) :] for each in offered if _is_credential(each)]
     return [*kept, *((b"authorization", b"Bearer " + key.encode("latin-1")) for key in keys[:1])]
 

@@ -11,44 +11,35 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from providers import secrets
+from providers import key_headers
 from providers.models import ApiKey
 
 USE_NOTED_EVERY = timedelta(seconds=5)
 
 
 class MasterKey(BaseAuthentication):
-    """`Authorization: Bearer` or `x-api-key`, by the data path's rules. `request.auth` is the key.
+    """A key in any of `key_headers`. `request.auth` is the key.
 
     It is looked up by its digest. A refused key is never taken for a session's request.
     """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
-        secret = _secret(request)
-        if secret is None:
-            return None
-        key = None
-        if 0 < len(secret) <= secrets.MOST_CALLER_KEY_CHARACTERS:
+        headers = [
+            (name.lower().encode(), value.encode("latin-1", "replace"))
+            for name, value in request.headers.items()
+        ]
+        if not any(name == b"authorization" or name in key_headers.PLAIN for name, _ in headers):
+            return None  # as a browser's
+        shown = key_headers.secrets(headers)
+        for secret in shown:
             key = ApiKey.objects.usable().holding(secret)
-        if key is None:
-            raise AuthenticationFailed("This key is not known here, or no longer valid.")
-        _note_use(key)
-        return AnonymousUser(), key
+            if key is not None:
+                _note_use(key)
+                return AnonymousUser(), key
+        raise AuthenticationFailed(key_headers.UNKNOWN if shown else key_headers.why_none(headers))
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="aurora"'
-
-
-def _secret(request: Request) -> str | None:
-    """The secret that was sent; None if none was, as by a browser."""
-    authorization = request.META.get("HTTP_AUTHORIZATION")
-    if authorization is None:
-        secret: str | None = request.META.get("HTTP_X_API_KEY")
-        return secret and secret.strip()
-    scheme, _, secret = authorization.strip().partition(" ")
-    if scheme.lower() != "bearer":
-        raise AuthenticationFailed("Only `Authorization: Bearer <key>` is understood.")
-    return secret.strip()
 
 
 def _note_use(key: ApiKey) -> None:

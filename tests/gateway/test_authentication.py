@@ -18,7 +18,14 @@ ACCEPTED = {
     "more spaces": [("Authorization", f"Bearer   {MASTER_KEY}  ")],
     "x-api-key": [("x-api-key", MASTER_KEY)],
     "x-api-key in capitals": [("X-API-KEY", f" {MASTER_KEY} ")],
-    "both, the first counts": [("Authorization", BEARER), ("x-api-key", "wrong")],
+    "beside a foreign one": [("Authorization", BEARER), ("x-api-key", "wrong")],
+    "behind a foreign one": [("Authorization", "Bearer wrong"), ("x-api-key", MASTER_KEY)],
+    "behind an empty one": [("Authorization", ""), ("x-api-key", MASTER_KEY)],
+    "as Azure's clients send it": [("api-key", MASTER_KEY)],
+    "behind a proxy's own login": [
+        ("Authorization", "Basic cHJveHk6eA=="),
+        ("api-key", MASTER_KEY),
+    ],
 }
 REFUSED = {
     "none": [],
@@ -30,8 +37,6 @@ REFUSED = {
     "empty secret": [("Authorization", "Bearer   ")],
     "empty": [("Authorization", "")],
     "empty x-api-key": [("x-api-key", "")],
-    "x-api-key beside another": [("Authorization", "Bearer wrong"), ("x-api-key", MASTER_KEY)],
-    "x-api-key beside an empty one": [("Authorization", ""), ("x-api-key", MASTER_KEY)],
     "another case": [("Authorization", f"Bearer {MASTER_KEY.upper()}")],
     "a part": [("Authorization", f"Bearer {MASTER_KEY[:-1]}")],
     "more": [("Authorization", f"Bearer {MASTER_KEY}x")],
@@ -40,7 +45,6 @@ REFUSED = {
     "letters beyond ASCII": [("Authorization", "Bearer caf\xe9\xff")],
     "very long": [("Authorization", "Bearer " + "x" * 30_000)],
     "in a cookie": [("Cookie", f"key={MASTER_KEY}")],
-    "api-key": [("api-key", MASTER_KEY)],
 }
 
 

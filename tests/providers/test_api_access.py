@@ -144,6 +144,20 @@ def test_a_session_needs_its_csrf_token_to_change_anything(
 @pytest.mark.parametrize(
     "headers",
     [
+        {"authorization": "Bearer foreign", "x_api_key": MASTER},
+        {"authorization": "Basic foreign", "api_key": MASTER},
+        {"authorization": f"Bearer {MASTER}", "x_api_key": "foreign"},
+    ],
+)
+def test_whichever_header_holds_the_key_suffices(db: Any, headers: dict[str, str]) -> None:
+    master_key()
+
+    assert Api().get(PROVIDERS, **headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
         {"authorization": "Bearer aurora-unknown"},
         {"authorization": "Bearer"},
         {"authorization": "Bearer " + "x" * 513},
@@ -151,7 +165,7 @@ def test_a_session_needs_its_csrf_token_to_change_anything(
         {"authorization": MASTER},
         {"x_api_key": "aurora-unknown"},
         {"x_api_key": ""},
-        {"authorization": "Bearer aurora-unknown", "x_api_key": MASTER},
+        {"authorization": "Bearer aurora-unknown", "x_api_key": "aurora-unknown"},
         {"authorization": "Bearer \xff\xfe"},
     ],
 )
