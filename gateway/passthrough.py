@@ -141,6 +141,8 @@ def _split(raw_path: bytes) -> tuple[str, list[str]]:
             kept.pop()
         elif segment != ".":
             kept.append(segment)
+    if len(kept) > 2 and not kept[-1]:
+        kept.pop()  # a slash at the end
     if len(kept) < 2 or not kept[1]:
         raise UnknownPath("A provider's name is needed: /p/<provider>/…")
     return kept[1], kept[2:]

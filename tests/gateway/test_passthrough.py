@@ -55,7 +55,7 @@ NEVER = [
     ("POST", "/release_kv_cache_memory"), ("GET", "/get_world_size"), ("GET", "/docs"),
     ("GET", "/redoc"), ("GET", "/kv_event_sources"), ("POST", "/v1/systemone"), ("GET", "/"),
     ("GET", ""), ("GET", "/v1"), ("GET", "/v1/realtime"), ("GET", "/v1/models/x"),
-    ("DELETE", "/adapters/"), ("POST", "/v1/chat/completions/batch/x"),
+    ("DELETE", "/adapters/a/b"), ("POST", "/v1/chat/completions/batch/x"),
 ]  # fmt: skip
 
 

@@ -211,7 +211,7 @@ def test_a_path_trick_is_an_invalid_path(raw):
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"/", b"/p", b"/p/", b"/p/vllm", b"/p/vllm/", b"/p/vllm/tokenize/", b"/p/vllm/Tokenize",
+    [b"", b"/", b"/p", b"/p/", b"/p/vllm", b"/p/vllm/", b"/p/vllm/tokenize/./x", b"/p/vllm/Tokenize",
      b"/p/vllm/tokenize/x", b"/p/vllm/v1", b"/p/vllm/v1/", b"/p/vllm/adapters/a/b",
      b"/p/vllm/%zztokenize"],
 )  # fmt: skip
