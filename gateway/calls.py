@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 import msgspec
 
 from gateway.errors import InvalidJson, InvalidRequest
+from gateway.surrogates import hidden, mended_members
 
 MOST_MEMBERS = 1000
 MOST_NAMES = 200_000
@@ -18,7 +19,9 @@ MOST_VALUES = 100_000
 """In a call that is read in all its detail. One whose top level alone is read may have more: a
 prompt can be a million numbers."""
 STEP_BYTES = 2**16
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+NO_MODEL = b'""'
 MOST_SELECTOR_CHARACTERS = 512
 MOST_QUOTED_CHARACTERS = 80
 
@@ -39,6 +42,11 @@ class Call:
         return joined({**self.members, "model": msgspec.json.encode(upstream_model)})
 
 
+def mended(call: Call) -> Call:
+    """A call that is to be read in all its detail: U+FFFD for each half of a surrogate pair."""
+    return replace(call, members=mended_members(call.members))
+
+
 def joined(members: Mapping[str, Any]) -> bytes:
     """A JSON object of members that are JSON themselves (bytes or Raw), one at least."""
     parts: list[Any] = []  # bytes and Raw, which join as bytes do
@@ -48,11 +56,14 @@ def joined(members: Mapping[str, Any]) -> bytes:
     return b"".join((*parts, b"}"))
 
 
-def parse(body: bytes) -> Call:
-    """Raises InvalidJson, or InvalidRequest where `model` is missing or not a name."""
+def parse(body: bytes, *, unnamed: str = "") -> Call:
+    """`unnamed` is the selector of a body that names none: `model` is missing, null or empty.
+
+    Raises InvalidJson, or InvalidRequest where `model` is no name, or there is none to take.
+    """
     members = read_members(body)
-    if "model" not in members:
-        raise InvalidRequest("The body must name a `model`.", param="model")
+    if bytes(memoryview(members.get("model", NO_MODEL))) in {NO_MODEL, b"null"}:
+        return _unnamed(members, unnamed)
     selector = _text(members["model"])
     if selector is None or not 0 < len(selector) <= MOST_SELECTOR_CHARACTERS:
         raise InvalidRequest(
@@ -62,23 +73,41 @@ def parse(body: bytes) -> Call:
     return Call(selector, members)
 
 
+def _unnamed(members: dict[str, msgspec.Raw], selector: str) -> Call:
+    if not selector:
+        raise InvalidRequest(
+            "The body must name a `model`: more than one is served here, and no alias `default`.",
+            param="model",
+        )
+    return Call(selector, {**members, "model": msgspec.Raw(msgspec.json.encode(selector))})
+
+
 def read_members(body: bytes) -> dict[str, msgspec.Raw]:
     """The top level of a JSON object.
 
     Raises InvalidJson, which says where it went wrong, or InvalidRequest for too many members.
     """
+    body = body.removeprefix(BYTE_ORDER_MARK)
     _check_names(body)
-    try:
-        members = _MEMBERS.decode(body)
-    except msgspec.ValidationError:
-        raise InvalidJson("The body must be a JSON object.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidJson(f"The body is not valid JSON: {error}.") from None
-    except RecursionError:
-        raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
+    members = _decoded(body)
     if len(members) > MOST_MEMBERS:
         raise InvalidRequest(f"The body may have {MOST_MEMBERS} members at most.")
     return members
+
+
+def _decoded(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _MEMBERS.decode(body)
+    except msgspec.ValidationError:
+        raise InvalidJson("The body must be a JSON object.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        readable = hidden(body)
+        if readable is None:
+            raise InvalidJson(f"The body is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise InvalidJson("The body is not valid JSON: it is nested too deeply.") from None
+    found = _decoded(readable.text).items()
+    return {readable.name(name): readable.shown(raw) for name, raw in found}
 
 
 def check_values(members: Mapping[str, msgspec.Raw]) -> None:

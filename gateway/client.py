@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from gateway import dialects
+from gateway import dialects, encodings
 from gateway import headers as policy
 from gateway.dialects import Dialect
 from gateway.errors import (
@@ -109,6 +109,18 @@ class Client:
             piece, more = await self.next_piece()
             pieces.append(piece)
         return b"".join(pieces)
+
+    async def plain_body(self) -> bytes:
+        """The whole body, unpacked where it came packed; from then on `request` has the headers of
+        a plain one. Raises what `body` raises, UnsupportedEncoding, or InvalidRequest."""
+        encoding = encodings.encoding_of(self.request.headers)
+        body = await self.body()
+        if not encoding:
+            return body
+        plain = await asyncio.to_thread(encodings.unpacked, body, encoding, self._limits.body_bytes)
+        kept = [pair for pair in self.request.headers if pair[0] != b"content-encoding"]
+        self.request = replace(self.request, headers=kept)
+        return plain
 
     def check_length(self) -> int | None:
         """The length the body is said to have, or None. Raises BodyTooLarge."""

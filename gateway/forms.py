@@ -38,16 +38,23 @@ class Form:
     start: int
     end: int
     """The selector is `body[start:end]`."""
+    before: bytes = b""
+    after: bytes = b""
+    """What makes a field of the selector, where the form has none."""
 
     def body_for(self, upstream_model: str) -> bytes:
         """The form for a server that knows the model as `upstream_model`; every other byte is the
         client's."""
         whole = memoryview(self.body)
-        return b"".join((whole[: self.start], upstream_model.encode(), whole[self.end :]))
+        named = (self.before, upstream_model.encode(), self.after)
+        return b"".join((whole[: self.start], *named, whole[self.end :]))
 
 
-def parse(body: bytes, content_type: bytes) -> Form:
-    """Raises InvalidRequest for what is no form, is broken, or does not name one `model`."""
+def parse(body: bytes, content_type: bytes, *, unnamed: str = "") -> Form:
+    """`unnamed` is the selector of a form without a field `model`.
+
+    Raises InvalidRequest for what is no form, is broken, or names no `model` where it must.
+    """
     boundary = _boundary(content_type)
     _check_delimiters(body, b"\r\n--" + boundary)
     reading = _Reading()
@@ -63,7 +70,16 @@ def parse(body: bytes, content_type: bytes) -> Form:
         raise InvalidRequest(f"The form cannot be read: {error}.") from None
     if not reading.ended:
         raise InvalidRequest("The form breaks off before its last boundary.")
+    if not reading.models and unnamed:
+        return _with_field(body, boundary, unnamed)
     return _named(reading, body)
+
+
+def _with_field(body: bytes, boundary: bytes, selector: str) -> Form:
+    """The form with a field `model` before its first part."""
+    at = body.index(b"--" + boundary)
+    before = b'--%b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' % boundary
+    return Form(selector, body, at, at, before, b"\r\n")
 
 
 def _boundary(content_type: bytes) -> bytes:

@@ -10,8 +10,6 @@ import re
 import uuid
 from collections.abc import Iterable
 
-from gateway.errors import UnsupportedEncoding
-
 Headers = Iterable[tuple[bytes, bytes]]
 """Pairs as ASGI gives them: lower-case names, values as they came."""
 
@@ -47,13 +45,6 @@ SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 def first(headers: Headers, name: bytes) -> bytes | None:
     return next((value for key, value in headers if key == name), None)
-
-
-def check_readable(headers: Headers) -> None:
-    """Raises UnsupportedEncoding for a body that cannot be read without unpacking it."""
-    encoding = first(headers, b"content-encoding")
-    if encoding is not None and encoding.lower() != b"identity":
-        raise UnsupportedEncoding("The body is read to route the call: send it uncompressed.")
 
 
 def to_upstream(

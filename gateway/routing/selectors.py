@@ -23,6 +23,10 @@ MOST_NAMED = 3
 """Providers that an error names."""
 
 
+DEFAULT = "default"
+"""The alias that calls without a `model` go by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A server a call may go to, and the id by which that server knows the model."""
@@ -99,18 +103,21 @@ def _once(tier: list[Share]) -> list[Share]:
     return [Share(target, weights[key]) for key, target in firsts.items()]
 
 
+def unnamed(snapshot: Snapshot) -> str:
+    """The selector of a call that names none, as vLLM takes it: the alias DEFAULT, else the only
+    model there is; "" where neither is."""
+    if DEFAULT in snapshot.aliases:
+        return DEFAULT
+    models = {model for provider in snapshot.providers.values() for model in provider.models}
+    return models.pop() if len(models) == 1 else ""
+
+
 def route(selector: str, snapshot: Snapshot) -> Target:
     """The first of the targets that `selector` leads to. Raises UnknownModel or ModelsUnknown."""
     found = tiers(selector, snapshot)
     if not found:
         raise _unknown(selector, snapshot)
     return found[0][0].target
-
-
-def unnamed(snapshot: Snapshot) -> str | None:
-    """What a call means that names no model: the only one there is, on however many servers."""
-    models = {model for provider in snapshot.providers.values() for model in provider.models}
-    return models.pop() if len(models) == 1 else None
 
 
 def _unknown(selector: str, snapshot: Snapshot) -> GatewayError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway import forms, headers
+from gateway import forms, headers, routing
 from gateway.client import Watched
 from gateway.views.delivering import Asked, deliver_asked
 from gateway.views.exchange import Exchange, authenticated
@@ -16,8 +16,7 @@ async def relayed_form(exchange: Exchange) -> None:
 
 
 async def _read_form(exchange: Exchange) -> forms.Form:
-    """Raises what `forms.parse` and `Client.body` raise."""
-    given = exchange.client.request.headers
-    headers.check_readable(given)
-    content_type = headers.first(given, b"content-type") or b""
-    return forms.parse(await exchange.client.body(), content_type)
+    """Raises what `forms.parse` and `Client.plain_body` raise."""
+    content_type = headers.first(exchange.client.request.headers, b"content-type") or b""
+    body = await exchange.client.plain_body()
+    return forms.parse(body, content_type, unnamed=routing.unnamed(exchange.snapshot))

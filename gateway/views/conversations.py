@@ -11,10 +11,11 @@ from uuid import UUID
 
 import msgspec
 
-from gateway import calls, headers, paging
+from gateway import calls, paging
 from gateway.client import Watched
 from gateway.errors import InvalidRequest, UnknownItem
 from gateway.state.values import Conversation, Page, quoted
+from gateway.surrogates import mended_members
 from gateway.translation import Stamp
 from gateway.translation.responses import adding, options, reading
 from gateway.views.exchange import Exchange, Members, authenticated
@@ -96,8 +97,7 @@ def _owner(exchange: Exchange) -> UUID:
 
 async def _members(exchange: Exchange, *known: str) -> Members:
     """The body; none at all is an empty object. Raises InvalidRequest for a member not `known`."""
-    headers.check_readable(exchange.client.request.headers)
-    members = calls.read_members(await exchange.client.body() or b"{}")
+    members = mended_members(calls.read_members(await exchange.client.plain_body() or b"{}"))
     calls.check_values(members)
     for name in members:
         if name not in known:

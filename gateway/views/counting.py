@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.calls import check_values
+from gateway.calls import check_values, mended
 from gateway.client import Watched
 from gateway.errors import NotImplementedHere
 from gateway.routing import Way
@@ -14,7 +14,7 @@ from gateway.views.expansion import whole
 
 async def count_input_tokens(exchange: Exchange) -> None:
     caller = authenticated(exchange)
-    call = await read_call(exchange)
+    call = mended(await read_call(exchange))
     check_values(call.members)
     ask = responses.read(call.members, Stamp.now())
     with Watched(exchange.client):

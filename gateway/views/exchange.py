@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway import calls, headers
+from gateway import calls, headers, routing
 from gateway.auth import Caller, authenticate
 from gateway.client import Client
 from gateway.dialects import Dialect
@@ -64,9 +64,9 @@ def authenticated(exchange: Exchange) -> Caller:
 
 
 async def read_call(exchange: Exchange) -> calls.Call:
-    """The body, read once. Raises what `calls.parse` and `Client.body` raise."""
-    headers.check_readable(exchange.client.request.headers)
-    return calls.parse(await exchange.client.body())
+    """The body, read once. Raises what `calls.parse` and `Client.plain_body` raise."""
+    body = await exchange.client.plain_body()
+    return calls.parse(body, unnamed=routing.unnamed(exchange.snapshot))
 
 
 def outgoing(exchange: Exchange, provider: ProviderEntry, path: str, body: bytes) -> Outgoing:

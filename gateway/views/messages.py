@@ -8,6 +8,7 @@ from gateway.auth import Caller
 from gateway.calls import Call
 from gateway.client import Watched
 from gateway.routing import Way
+from gateway.surrogates import mended_members
 from gateway.translation import Stamp, Translation, messages
 from gateway.translation.documents import NO_PDFS, PdfTexts
 from gateway.views.delivering import Asked, deliver_asked
@@ -21,14 +22,14 @@ async def create(exchange: Exchange) -> None:
     stamp = Stamp.now()
 
     def put(call: Call, model: str, pdfs: PdfTexts) -> Translation:
-        return messages.to_chat(call.members, model, stamp, pdfs)
+        return messages.to_chat(mended_members(call.members), model, stamp, pdfs)
 
     await _delivered(exchange, put)
 
 
 async def count_tokens(exchange: Exchange) -> None:
     def put(call: Call, model: str, pdfs: PdfTexts) -> Translation:
-        return messages.to_tokenize(call.members, model, pdfs)
+        return messages.to_tokenize(mended_members(call.members), model, pdfs)
 
     await _delivered(exchange, put)
 
@@ -47,7 +48,9 @@ async def _delivered(exchange: Exchange, put: Put) -> None:
 
 async def _read_pdfs(exchange: Exchange, call: Call) -> PdfTexts:
     """The texts of the call's PDFs, if it may come to a translation."""
-    found = messages.pdfs(call.members) if _may_be_translated(exchange, call) else []
+    found = (
+        messages.pdfs(mended_members(call.members)) if _may_be_translated(exchange, call) else []
+    )
     return await exchange.pdfs.read(found) if found else NO_PDFS
 
 

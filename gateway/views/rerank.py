@@ -6,6 +6,7 @@ from gateway.auth import Caller
 from gateway.calls import Call
 from gateway.client import Watched
 from gateway.routing import Way
+from gateway.surrogates import mended_members
 from gateway.translation import Translation, rerank
 from gateway.views.delivering import Asked, deliver_asked
 from gateway.views.exchange import Exchange, authenticated, read_call
@@ -20,6 +21,6 @@ async def reranked(exchange: Exchange) -> None:
 
 def _asked(caller: Caller, call: Call) -> Asked:
     def translate(way: Way) -> Translation | None:
-        return rerank.to_vllm(call.members, way.target.model, way.path)
+        return rerank.to_vllm(mended_members(call.members), way.target.model, way.path)
 
     return Asked(caller, call, translate)

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from gateway.auth import Caller
-from gateway.calls import Call, check_values, joined
+from gateway.calls import Call, check_values, joined, mended
 from gateway.client import Watched
 from gateway.endpoints import RESPONSES
 from gateway.routing import Way
@@ -107,7 +107,7 @@ class Native:
 async def create(exchange: Exchange) -> None:
     """Nothing here holds the call's body while its answer runs, which may be for hours."""
     caller = authenticated(exchange)
-    call = await read_call(exchange)
+    call = mended(await read_call(exchange))
     check_values(call.members)
     with Watched(exchange.client):
         creation = await _creation(exchange, caller, call)

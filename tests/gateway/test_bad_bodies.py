@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-
 import pytest
 
 from tests.mounted import CHAT, MODEL, error_of, request
@@ -24,12 +22,10 @@ NOT_JSON = {
     "NaN": b"{" + NAMED + b',"n":NaN}',
     "Infinity": b"{" + NAMED + b',"n":-Infinity}',
     "leading zero": b"{" + NAMED + b',"n":01}',
-    "byte order mark": b"\xef\xbb\xbf{" + NAMED + b"}",
     "UTF-16": ("{" + NAMED.decode() + "}").encode("utf-16"),
     "a name not UTF-8": b"{" + NAMED + b',"\xff":1}',
-    "half a pair": b"{" + NAMED + rb',"s":"\ud83d"}',
-    "half a pair in a name": b"{" + NAMED + rb',"\udc00":1}',
-    "half a pair in the model": rb'{"model":"\ud83d"}',
+    "two byte order marks": b"\xef\xbb\xbf" * 2 + b"{" + NAMED + b"}",
+    "escapes without digits": b"{" + NAMED + rb',"s":"\ud8"}',
     "control character": b"{" + NAMED + b',"s":"\x00"}',
     "number as a name": b"{" + NAMED + b",1:2}",
     "array": b"[{" + NAMED + b"}]",
@@ -42,18 +38,13 @@ NOT_JSON = {
     "form": b"model=x&n=1",
 }
 BAD_MODEL = {
-    "missing": b'{"messages":[]}',
-    "empty object": b"{}",
-    "null": b'{"model":null}',
+    "half a pair": rb'{"model":"\ud83d"}',
     "number": b'{"model":1}',
     "array": b'{"model":["a"]}',
     "object": b'{"model":{"id":"a"}}',
     "true": b'{"model":true}',
-    "empty": b'{"model":""}',
     "too long": b'{"model":"%b"}' % (b"x" * 513),
-    "another case": b'{"Model":"x"}',
     "twice, the last bad": b"{" + NAMED + b',"model":7}',
-    "only within": b'{"a":{' + NAMED + b"}}",
 }
 
 
@@ -78,19 +69,6 @@ def test_a_model_that_is_no_name_is_400(gateway, vllm, body):
     assert (answer.status, error["code"], error["param"]) == (400, "invalid_request", "model")
     assert vllm.received == []
     assert "model" in gateway.record()["reason"]
-
-
-@pytest.mark.parametrize(
-    "encoding", ["gzip", "GZIP", "br", "zstd", "deflate, gzip", "identity, gzip"]
-)
-def test_a_compressed_body_is_415(gateway, vllm, encoding):
-    body = gzip.compress(b"{" + NAMED + b"}")
-    answer = gateway.call("POST", CHAT, body, [("Content-Encoding", encoding)])
-
-    error = error_of(answer)
-    assert (answer.status, error["code"]) == (415, "unsupported_content_encoding")
-    assert vllm.received == []
-    assert "unsupported_content_encoding" in gateway.record()["reason"]
 
 
 def test_an_uncompressed_body_may_say_so(gateway):

@@ -84,7 +84,6 @@ def test_a_streamed_answer_is_relayed_chunk_for_chunk(gateway, vllm):
 BROKEN = {
     "no boundary": (model(MODEL) + END, "multipart/form-data", None),
     "JSON": (b'{"model":"m"}', "application/json", None),
-    "no model": (FILE + END, TYPE, "model"),
     "two models": (model(MODEL) + FILE + model(MODEL) + END, TYPE, "model"),
     "model too long": (model("m" * 513) + END, TYPE, "model"),
     "model a file": (part(b'name="model"; filename="m"', b"m") + END, TYPE, "model"),
@@ -108,13 +107,22 @@ def test_a_form_that_cannot_be_read_is_refused(gateway, vllm, path, case):
     assert gateway.record()["status"] == 400
 
 
+def test_a_form_without_a_model_must_name_one_where_there_are_many(gateway, vllm):
+    gateway.publish(provider(vllm.url, models=["whisper-1", "whisper-2"]))
+
+    answer = ask(gateway, PATHS[0], FILE + END)
+
+    error = error_of(answer)
+    assert (answer.status, error["code"], error["param"]) == (400, "invalid_request", "model")
+
+
 def test_an_unknown_model_is_404(gateway, vllm):
     answer = ask(gateway, PATHS[0], model("nope") + FILE + END)
     assert (answer.status, error_of(answer)["code"]) == (404, "model_not_found")
 
 
-def test_a_compressed_form_is_refused(gateway):
-    headers = [("Content-Type", TYPE), ("Content-Encoding", "gzip")]
+def test_a_form_compressed_in_a_way_that_is_not_read_is_refused(gateway):
+    headers = [("Content-Type", TYPE), ("Content-Encoding", "br")]
     answer = gateway.call("POST", PATHS[0], b"x", headers)
     assert (answer.status, error_of(answer)["code"]) == (415, "unsupported_content_encoding")
 
