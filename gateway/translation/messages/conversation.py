@@ -216,13 +216,13 @@ class Conversation:
         for turn in self._open.release():
             self._append(turn)
 
-    def end(self, where: str) -> None:
-        """Raises InvalidRequest where the model sees nothing of the last turn, which is at `where`."""
+    def end(self) -> None:
+        """Raises InvalidRequest where the model can see nothing of the last turn."""
         self._release()
         *before, last = self._turns or [b""]
         answers = bool(before) and isinstance(before[-1], bytes)
-        if isinstance(last, Turn) and last.role == "user" and last.is_unseen and not answers:
-            raise raw.invalid(where, documents.ONLY_UNSEEN)
+        if isinstance(last, Turn) and last.unseen_at and not answers:
+            raise raw.invalid(last.unseen_at, documents.ONLY_UNSEEN)
 
     def whole(self) -> bytes:
         """The `messages` of a chat call."""
@@ -260,5 +260,5 @@ def read(members: Mapping[str, Json], pdfs: PdfTexts) -> Conversation:
     }
     for i, message in enumerate(found):
         add[message.role](message.content, f"messages[{i}].content")
-    conversation.end(f"messages[{len(found) - 1}].content")
+    conversation.end()
     return conversation

@@ -21,8 +21,8 @@ MOST_DEPTH = 6
 
 class TextPart(Struct):
     text: Json
-    is_seen: bool = True
-    """False for a line that stands for something which the model cannot see."""
+    unseen_at: str = ""
+    """Where the client put what the model cannot see, if this is the line that says so."""
 
 
 class ImagePart(Struct):
@@ -81,7 +81,9 @@ def parts(block: Block, where: str, pdfs: PdfTexts) -> list[Part]:
     if isinstance(block, SearchResult):
         return _search_result(block, where, pdfs)
     if isinstance(block, Other):
-        return plain_text(block, where) or [_unseen(f"block of the type {_cut(block.type)}")]
+        return plain_text(block, where) or [
+            _unseen(f"{where}.type", f"block of the type {_cut(block.type)}")
+        ]
     return []
 
 
@@ -121,8 +123,8 @@ def _image(source: Json, where: str) -> Part:
     if kind == "base64":
         return _inline_image(raw.read(_BASE64, source, where), where)
     if kind == "file":
-        return _unseen("image", raw.read(_FILE, source, where).file_id)
-    return _unseen("image")
+        return _unseen(f"{where}.type", "image", raw.read(_FILE, source, where).file_id)
+    return _unseen(f"{where}.type", "image")
 
 
 def _inline_image(source: _Base64, where: str) -> Part:
@@ -140,7 +142,7 @@ def _document(block: Document, where: str, pdfs: PdfTexts) -> list[Part]:
     ]
     name = None if raw.is_null(block.title) else raw.read(_STRING, block.title, f"{where}.title")
     below = _content(block.source, name, f"{where}.source", pdfs)
-    if below and isinstance(below[0], TextPart) and not below[0].is_seen:
+    if below and isinstance(below[0], TextPart) and below[0].unseen_at:
         context = [] if raw.is_null(block.context) else text_part(block.context, f"{where}.context")
         return [*below, *context]
     return _headed(heading, below)
@@ -155,10 +157,12 @@ def _content(source: Json, name: str | None, where: str, pdfs: PdfTexts) -> list
     if kind == "base64":
         return [_attached(raw.read(_BASE64, source, where), name, where, pdfs)]
     if kind == "url":
-        return [_unseen("document", raw.read(_STRING, raw.read(_URL, source, where).url, where))]
+        url = raw.read(_STRING, raw.read(_URL, source, where).url, f"{where}.url")
+        return [_unseen(f"{where}.type", "document", url)]
     if kind == "file":
-        return [_unseen("document", name or raw.read(_FILE, source, where).file_id)]
-    return [_unseen("document", name)]
+        id = raw.read(_FILE, source, where).file_id
+        return [_unseen(f"{where}.type", "document", name or id)]
+    return [_unseen(f"{where}.type", "document", name)]
 
 
 def _attached(source: _Base64, name: str | None, where: str, pdfs: PdfTexts) -> Part:
@@ -168,7 +172,7 @@ def _attached(source: _Base64, name: str | None, where: str, pdfs: PdfTexts) -> 
         return _inline_image(source, where)
     data = raw.read(_STRING, source.data, f"{where}.data")
     text, is_seen = documents.document(data, kind, name, pdfs)
-    return TextPart(raw.text(text), is_seen)
+    return TextPart(raw.text(text), "" if is_seen else f"{where}.type")
 
 
 def _nested(content: Json, where: str, pdfs: PdfTexts) -> list[Part]:
@@ -193,8 +197,8 @@ def _headed(heading: list[Json], below: list[Part]) -> list[Part]:
     return [TextPart(raw.joined(heading, LINE_BREAK)), *below]
 
 
-def _unseen(what: str, name: str | None = None) -> Part:
-    return TextPart(raw.text(documents.unseen(what, name)), is_seen=False)
+def _unseen(where: str, what: str, name: str | None = None) -> Part:
+    return TextPart(raw.text(documents.unseen(what, name)), where)
 
 
 def _cut(type: str) -> str:

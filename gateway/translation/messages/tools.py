@@ -14,7 +14,7 @@ from gateway.translation.messages import client_tools
 from gateway.translation.messages.tool_changes import ToolChanges
 from gateway.translation.raw import Json
 
-MOST_TYPE_CHARACTERS = 80
+MOST_NAME_CHARACTERS = 80
 _SEARCHES = "tool_search_"
 """How the types of the tools begin that search for deferred tools on Anthropic's servers."""
 
@@ -50,8 +50,8 @@ class _Typed(Struct):
 class Tools:
     functions: list[bytes]
     served: dict[str, str]
-    """The names of the tools that only Anthropic's servers run, with their types: these are left
-    out."""
+    """The names of the tools that need Anthropic's servers, with the places of their types: these
+    tools are left out."""
     has_own: bool
     """Whether the client runs one, also if it is not loaded yet."""
 
@@ -79,7 +79,7 @@ def read(members: Mapping[str, Json], changes: ToolChanges) -> Tools:
     for typed, entry, where in entries:
         function = _function(typed, entry, where)
         if function is None:
-            served[typed.name or typed.type or ""] = typed.type or ""
+            served[typed.name or typed.type or ""] = f"{where}.type"
         elif not typed.defer_loading or searched or typed.name in wanted:
             functions.append(function)
     return Tools(functions, served, has_own=len(served) < len(entries))
@@ -99,7 +99,7 @@ def _entries(
 
 
 def _function(typed: _Typed, entry: Json, where: str) -> bytes | None:
-    """None of a tool that only Anthropic's servers run."""
+    """None of a tool that needs Anthropic's servers."""
     if typed.is_custom:
         return _own(raw.read(_TOOL, entry, where))
     known = client_tools.find(typed.type or "", raw.read(_OPTIONS, entry, where))
@@ -153,16 +153,14 @@ def _check(choice: Choice | None, tools: Tools) -> None:
     """That the client gets what it chose."""
     kind = choice.type if choice else "auto"
     if choice and choice.type == "tool" and choice.name in tools.served:
-        why = f"is {choice.name[:MOST_TYPE_CHARACTERS]!r}: only Anthropic's servers run this tool."
+        why = f"is {choice.name[:MOST_NAME_CHARACTERS]!r}: this tool needs Anthropic's servers."
         raise raw.invalid("tool_choice.name", why)
     if tools.functions or kind == "none":
         return
     if tools.served and not tools.has_own:
-        types = ", ".join(tools.served.values())[:MOST_TYPE_CHARACTERS]
-        why = (
-            f"holds only tools that Anthropic's servers run ({types}): add one of the client's own."
-        )
-        raise raw.invalid("tools", why)
+        names = ", ".join(tools.served)[:MOST_NAME_CHARACTERS]
+        why = f"is of a tool that needs Anthropic's servers, as all are ({names}): add another."
+        raise raw.invalid(next(iter(tools.served.values())), why)
     if kind in ("any", "tool"):
         raise raw.invalid("tool_choice", "demands a tool, but there is none in `tools`.")
 

@@ -34,10 +34,10 @@ class Turn:
         return not (self.shown or self.thoughts or self.calls)
 
     @property
-    def is_unseen(self) -> bool:
-        """Whether all that it holds are lines for what the model cannot see."""
-        seen = (isinstance(part, ImagePart) or part.is_seen for part in self.shown)
-        return bool(self.shown) and not any(seen)
+    def unseen_at(self) -> str:
+        """Where the first of its parts stands, if the model can see none of them."""
+        places = ["" if isinstance(part, ImagePart) else part.unseen_at for part in self.shown]
+        return places[0] if places and all(places) else ""
 
     def rendered(self) -> bytes:
         members: dict[str, Json] = {"role": raw.text(self.role)}

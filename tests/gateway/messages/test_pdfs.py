@@ -96,7 +96,7 @@ def test_claude_code_sends_the_pdf_beside_the_result_of_its_tool(client, vllm):
 
 
 def test_a_scan_is_all_that_a_user_sends(client, vllm):
-    with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\].content.*add a text"):
+    with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\].content\[0\].*add a text"):
         client.messages.create(messages=[asked(document(""))], **ASKED)
 
     assert vllm.received == []

@@ -210,7 +210,7 @@ def test_what_is_no_chat_completion_is_the_servers_fault(gateway, vllm, body):
     [
         ({"max_tokens": None}, "max_tokens"),
         ({"messages": "Hello"}, "messages"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
         (
             {"messages": [{"role": "user", "content": [{"type": "hologram"}]}]},
             "messages[0].content",

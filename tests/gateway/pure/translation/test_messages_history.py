@@ -93,7 +93,8 @@ def test_what_cannot_be_seen_is_refused_only_where_it_is_all_of_the_last_turn(bl
     alone = {"role": "user", "content": [block, text("")]}
     with pytest.raises(InvalidRequest, match="nothing that this model can see") as refused:
         sent({"role": "user", "content": "Hi"}, {"role": "assistant", "content": "?"}, alone)
-    assert refused.value.param == "messages[2].content"
+    place = "type" if "source" not in block else "source.type"
+    assert refused.value.param == f"messages[2].content[0].{place}"
 
     earlier = sent(
         alone, {"role": "assistant", "content": "What?"}, {"role": "user", "content": "?"}
