@@ -5,14 +5,21 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 VLLM := .vllm
+# How many processes run the suite: auto (twice the processors; one for a few files), or a number.
+TEST_WORKERS ?= auto
 
-.PHONY: run test check format bench bench-fleet demo test-vllm
+.PHONY: run test test-long check format bench bench-fleet demo test-vllm
 
 run: $(RUN)
 	$(BIN)/python manage.py serve
 
+# Each worker collects the suite: with the bytecode on disk, in half of the time.
+test test-long: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_WORKERS) $(PYTEST_ARGS)
+
+test-long: $(DEV)
+	$(BIN)/pytest -n $(TEST_WORKERS) -m hypothesis --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff check .

@@ -6,15 +6,21 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from gateway.client import Limits
 from tests.mounted import MountedGateway, provider
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
 
-settings.register_profile("suite", deadline=None)  # the machine may be busy: that is no failure
-settings.load_profile("suite")
+pytest_plugins = (
+    "tests.plugins.databases",
+    "tests.plugins.emptying",
+    "tests.plugins.examples",
+    "tests.plugins.left_out",
+    "tests.plugins.order",
+    "tests.plugins.selecting",
+    "tests.plugins.workers",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.plugins.databases import RUN
 from tests.process.databases import Database, Postgres, Sqlite
 from tests.process.running import Aurora, copy_program, manage
 
 Serve = Callable[..., Aurora]
 
 
-def _empty_database(folder: Path) -> Database:
+def _empty_database(config: pytest.Config, folder: Path) -> Database:
     """Of the kind that the suite runs on."""
     url = settings.OPTIONS["DATABASE_URL"]
     if not url:
         return Sqlite(folder)
-    return Postgres.create(url, ",".join(settings.KEYRING.secrets), folder)
+    return Postgres.create(url, ",".join(settings.KEYRING.secrets), config.stash[RUN], folder)
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +30,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def migrated(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def migrated(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Database]:
     """What the tests' own databases are copied from, since migrating takes its time."""
-    database = _empty_database(tmp_path_factory.mktemp("migrated"))
+    database = _empty_database(pytestconfig, tmp_path_factory.mktemp("migrated"))
     try:
         done = manage(checkout, database.settings, "migrate", "--verbosity", "0")
         assert done.returncode == 0, done.stderr
@@ -59,9 +62,9 @@ def shared_database(
 
 
 @pytest.fixture
-def empty_database(tmp_path: Path) -> Iterator[Database]:
+def empty_database(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Database]:
     """Without a single table."""
-    own = _empty_database(tmp_path / "data")
+    own = _empty_database(pytestconfig, tmp_path / "data")
     yield own
     own.drop()
 

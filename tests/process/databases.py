@@ -89,18 +89,22 @@ class Sqlite:
 
 @dataclass(frozen=True)
 class Postgres:
-    """A database of its own on the server of the suite's; `root_url` is one there that stays."""
+    """A database of its own on the server of the suite's; `root_url` is one there that stays.
+
+    Its name begins with the run's: whatever becomes of the test, it is dropped as the run ends.
+    """
 
     root_url: str
     secret_keys: str
+    run: str
     name: str
     folder: Path
 
     @classmethod
     def create(
-        cls, root_url: str, secret_keys: str, folder: Path, template: str = "template1"
+        cls, root_url: str, secret_keys: str, run: str, folder: Path, template: str = "template1"
     ) -> Postgres:
-        made = cls(root_url, secret_keys, f"aurora_process_{uuid4().hex[:12]}", folder)
+        made = cls(root_url, secret_keys, run, f"{run}_{uuid4().hex[:12]}", folder)
         made._as_root("CREATE DATABASE {} TEMPLATE {}", made.name, template)
         return made
 
@@ -117,7 +121,7 @@ class Postgres:
         }
 
     def copy(self, folder: Path) -> Postgres:
-        return self.create(self.root_url, self.secret_keys, folder, template=self.name)
+        return self.create(self.root_url, self.secret_keys, self.run, folder, template=self.name)
 
     def drop(self) -> None:
         self._as_root("DROP DATABASE {} WITH (FORCE)", self.name)

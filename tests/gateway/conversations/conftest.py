@@ -12,11 +12,8 @@ from gateway.client import Limits
 from gateway.state.store import Store
 from tests.gateway.conversations.callers import OTHER_KEY, ROTATED_KEY
 from tests.mounted import MASTER_KEY, MountedGateway, key_of, provider
-from tests.providers.conftest import pytest_configure
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
-
-__all__ = ["pytest_configure"]  # SQLite in a file: in memory, threads that share it fail
 
 
 @pytest.fixture

@@ -13,11 +13,8 @@ from gateway.state.values import StateLimits
 from providers.snapshot import KeyEntry, ProviderEntry
 from tests.gateway.responses.making import NATIVE, OTHER_KEY, TRANSLATED
 from tests.mounted import MASTER_KEY, MountedGateway, key_of, provider
-from tests.providers.conftest import pytest_configure
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
-
-__all__ = ["pytest_configure"]  # SQLite in a file: in memory, threads that share it fail
 
 Mount = Callable[..., MountedGateway]
 

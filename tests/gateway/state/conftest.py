@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 
 from tests.gateway.state.stores import RunningStore
-from tests.providers.conftest import pytest_configure
-
-__all__ = ["pytest_configure"]  # SQLite in a file: in memory, threads that share it fail
 
 
 @pytest.fixture
