@@ -9,7 +9,7 @@ import random
 from dataclasses import replace
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.fleet import LineFull, Patience
@@ -100,7 +100,6 @@ async def storm(seed: int) -> Servers:
     return servers
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_nothing_is_left_after_a_storm(seed):
     servers = asyncio.run(storm(seed))
