@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,12 +38,13 @@ def module_name(path: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every module that `path` imports anywhere in it; `from a import b` counts as a and a.b."""
     return imports_of(path.read_text(encoding="utf-8"), module_name(path), path.stem == "__init__")
 
 
-def imports_of(source: str, module: str, is_package: bool = False) -> set[str]:
+def imports_of(source: str, module: str, is_package: bool = False) -> frozenset[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -50,10 +53,10 @@ def imports_of(source: str, module: str, is_package: bool = False) -> set[str]:
             parents = module.split(".")[: len(module.split(".")) - node.level + is_package]
             base = ".".join([*(parents if node.level else ()), *filter(None, [node.module])])
             found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
-def among(modules: set[str], roots: set[str]) -> set[str]:
+def among(modules: frozenset[str], roots: set[str]) -> set[str]:
     """Those of `modules` that are one of `roots` or below it."""
     return {
         module
@@ -62,77 +65,57 @@ def among(modules: set[str], roots: set[str]) -> set[str]:
     }
 
 
-def ids(paths: list[Path]) -> list[str]:
-    return [module_name(path) for path in paths]
+def breaking(paths: Iterable[Path], forbidden: set[str]) -> dict[str, set[str]]:
+    """What each of the files at `paths` imports of `forbidden`; only those that import any."""
+    found = {module_name(path): among(imported(path), forbidden) for path in paths}
+    return {module: modules for module, modules in found.items() if modules}
 
 
-def of(layer: str) -> list[Path]:
-    single = ROOT / "gateway" / f"{layer}.py"
-    return [single] if single.exists() else sorted((ROOT / "gateway" / layer).rglob("*.py"))
+def below(module: str) -> list[Path]:
+    """The files of `module`, which are there."""
+    found = [path for path in SOURCES if f"{module_name(path)}.".startswith(f"{module}.")]
+    assert found, module
+    return found
 
 
-@pytest.mark.parametrize("layer", PURE)
-def test_the_pure_layers_are_there(layer):
-    assert of(layer)
+def test_a_pure_layer_knows_no_database_settings_network_or_loop():
+    for layer in PURE:
+        assert breaking(below(f"gateway.{layer.replace('/', '.')}"), NOT_PURE) == {}
 
 
-PURE_SOURCES = [path for layer in PURE for path in of(layer)]
+def test_what_calls_read_is_pure():
+    for name in ("aliases", "snapshot", "observed"):
+        assert breaking(below(f"providers.{name}"), NOT_PURE) == {}
 
 
-@pytest.mark.parametrize("path", PURE_SOURCES, ids=ids(PURE_SOURCES))
-def test_a_pure_layer_knows_no_database_settings_network_or_loop(path):
-    assert among(imported(path), NOT_PURE) == set()
+def test_only_the_door_upstream_imports_an_http_client():
+    elsewhere = [path for path in SOURCES if "upstream" not in module_name(path).split(".")]
+
+    assert breaking(elsewhere, HTTP_CLIENTS) == {}
+    assert breaking(below("gateway.upstream"), HTTP_CLIENTS)
 
 
-PURE_VALUES = [ROOT / "providers" / f"{name}.py" for name in ("aliases", "snapshot", "observed")]
+def test_providers_never_imports_the_gateway():
+    assert breaking(below("providers"), {"gateway"}) == {}
 
 
-@pytest.mark.parametrize("path", PURE_VALUES, ids=ids(PURE_VALUES))
-def test_what_calls_read_is_pure(path):
-    assert among(imported(path), NOT_PURE) == set()
-
-
-ELSEWHERE = [path for path in SOURCES if "upstream" not in module_name(path).split(".")]
-
-
-@pytest.mark.parametrize("path", ELSEWHERE, ids=ids(ELSEWHERE))
-def test_only_the_door_upstream_imports_an_http_client(path):
-    assert among(imported(path), HTTP_CLIENTS) == set()
-
-
-def test_the_door_upstream_does_import_one():
-    assert any(among(imported(path), HTTP_CLIENTS) for path in of("upstream"))
-
-
-OF_PROVIDERS = [path for path in SOURCES if module_name(path).startswith("providers")]
-
-
-@pytest.mark.parametrize("path", OF_PROVIDERS, ids=ids(OF_PROVIDERS))
-def test_providers_never_imports_the_gateway(path):
-    assert among(imported(path), {"gateway"}) == set()
-
-
-OF_SERVER = [path for path in SOURCES if module_name(path).startswith("aurora_site.server")]
-
-
-@pytest.mark.parametrize("path", OF_SERVER, ids=ids(OF_SERVER))
-def test_the_server_knows_nothing_of_what_it_serves(path):
-    assert among(imported(path), {"gateway", "providers", "django"}) == set()
+def test_the_server_knows_nothing_of_what_it_serves():
+    assert breaking(below("aurora_site.server"), {"gateway", "providers", "django"}) == {}
 
 
 def test_a_call_reads_no_rows():
     """But for what callers own: `gateway.state` keeps it, off the way of a call. The command that
     starts Aurora migrates first."""
     apart = ("gateway.management.", "gateway.models", "gateway.migrations.", "gateway.state.")
-    for path in SOURCES:
-        name = module_name(path)
-        if name.startswith("gateway.") and not name.startswith(apart):
-            assert among(imported(path), {"providers.models", "django.db"}) == set(), path
+    paths = [path for path in below("gateway") if not module_name(path).startswith(apart)]
+
+    assert breaking(paths, {"providers.models", "django.db"}) == {}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=ids(SOURCES))
-def test_no_module_is_a_catch_all(path):
-    assert not set(module_name(path).split(".")) & CATCH_ALLS
+def test_no_module_is_a_catch_all():
+    names = {module_name(path) for path in SOURCES}
+
+    assert {name for name in names if CATCH_ALLS.intersection(name.split("."))} == set()
 
 
 @pytest.mark.parametrize(
