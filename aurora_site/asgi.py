@@ -30,11 +30,13 @@ from providers.catalog import Catalog  # noqa: E402
 from providers.key_use import KeyUse  # noqa: E402
 from providers.observed import Lookout  # noqa: E402
 from providers.probing import Prober  # noqa: E402
+from providers.rechecks import Rechecks  # noqa: E402
 
 options = settings.OPTIONS
 catalog = Catalog()
 lookout = Lookout()
 key_use = KeyUse()
+rechecks = Rechecks()
 limits = Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"])
 store = Store(retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"])
 door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
@@ -52,6 +54,7 @@ gateway = Gateway(
         options["AURORA_QUEUE_SECONDS"],
     ),
     repeated_share=options["AURORA_RETRY_PERCENT"] / 100,
+    ask_anew=rechecks.want,
 )
 prober = Prober(
     catalog,
@@ -60,9 +63,14 @@ prober = Prober(
     gateway.fleet.usage,
     discovery.fetch(),
     probe_seconds=options["AURORA_PROBE_SECONDS"],
+    ask_anew=rechecks.want,
 )
 background = Background(
-    catalog, key_use, prober, discovery_seconds=options["AURORA_DISCOVERY_SECONDS"]
+    catalog,
+    key_use,
+    prober,
+    discovery_seconds=options["AURORA_DISCOVERY_SECONDS"],
+    rechecks=rechecks,
 )
 # Django spools bodies, and without a limit: it gets only what is let through.
 most = min(options["AURORA_MAX_BODY_BYTES"], 2 * 2**20)

@@ -44,9 +44,10 @@ class Gateway:
         lookout: Lookout | None = None,
         pools: Settings = Settings(),  # noqa: B008 - frozen
         repeated_share: float = 0.2,
+        ask_anew: Callable[[UUID], None] = lambda _: None,
     ) -> None:
         self._catalog, self._door, self._limits = catalog, door, limits
-        self._note_key_use = note_key_use
+        self._note_key_use, self._ask_anew = note_key_use, ask_anew
         self._store, self._missing = store, MissingRoutes()
         self._pools = Pools(pools, self._missing)
         self.fleet = Fleet(catalog, lookout or Lookout(), repeated_share=repeated_share)
@@ -134,6 +135,7 @@ class Gateway:
             fleet=self.fleet,
             store=self._store,
             runs=self._runs,
+            ask_anew=self._ask_anew,
             pdfs=self._pdfs,
             is_stopping=self._is_stopping,
         )

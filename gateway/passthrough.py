@@ -75,6 +75,18 @@ ROUTES = (
     *_routes(Access.CONTROL, "DELETE", "/adapters/{name}"),
 )  # fmt: skip
 
+CHANGE_MODELS = frozenset(
+    {
+        ("POST", "/v1/load_lora_adapter"),
+        ("POST", "/v1/unload_lora_adapter"),
+        ("POST", "/adapters"),
+        ("DELETE", "/adapters/{name}"),
+        ("POST", "/sleep"),
+        ("POST", "/wake_up"),
+    }
+)
+"""Routes after which a server may serve other models than before."""
+
 _EXACT = {(r.method, r.path): r for r in ROUTES if "{" not in r.path}
 _OPEN_ENDED = tuple(r for r in ROUTES if "{" in r.path)
 _METHODS: dict[str, set[str]] = {}
@@ -92,6 +104,10 @@ class Passage:
     provider: str
     route: Route
     path: str
+
+    @property
+    def changes_models(self) -> bool:
+        return (self.route.method, self.route.path) in CHANGE_MODELS
 
 
 def passage(method: str, raw_path: bytes) -> Passage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import threading
 import time
@@ -28,6 +29,7 @@ from providers.connections import renew
 from providers.key_use import KeyUse
 from providers.probing import Prober
 from providers.probing.prober import EXCHANGE_SECONDS, LOOK_AROUND_SECONDS
+from providers.rechecks import Rechecks
 from providers.snapshot import ProviderEntry, Snapshot
 
 WATCH_SECONDS = 0.5
@@ -36,6 +38,8 @@ RELOAD_SECONDS = 30.0
 KEY_USE_SECONDS = 5.0
 DATABASE_SECONDS = 20.0
 FIRST_RETRY_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
+"""A server is asked no more often than this, however often somebody wants it."""
 
 T = TypeVar("T")
 log = logging.getLogger("aurora.background")
@@ -56,13 +60,22 @@ class Background:
     """Start it once per process; it ends with the process, or by `stop`."""
 
     def __init__(
-        self, catalog: Catalog, key_use: KeyUse, prober: Prober, *, discovery_seconds: float
+        self,
+        catalog: Catalog,
+        key_use: KeyUse,
+        prober: Prober,
+        *,
+        discovery_seconds: float,
+        rechecks: Rechecks | None = None,
+        recheck_seconds: float = RECHECK_SECONDS,
     ) -> None:
         self._catalog, self._key_use, self._prober = catalog, key_use, prober
         self._discovery_seconds = discovery_seconds
+        self._rechecks, self._recheck_seconds = rechecks or Rechecks(), recheck_seconds
         self._fetch = discovery.fetch()
         self._appointments: dict[UUID, Appointment] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[asyncio.Task[None], UUID] = {}
+        self._asked_at: dict[UUID, float] = {}
         self._loaded_at = -RELOAD_SECONDS
         self._database = ThreadPoolExecutor(1, "aurora-database")
         self._failing: set[object] = set()
@@ -87,6 +100,7 @@ class Background:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._rechecks.listen(self._hear_of_recheck)
         self._running.set()
         rounds = [
             asyncio.create_task(self._repeat(self._watch, WATCH_SECONDS)),
@@ -95,6 +109,7 @@ class Background:
             asyncio.create_task(self._repeat(self._prober.look_around, LOOK_AROUND_SECONDS)),
         ]
         await self._stop.wait()
+        self._rechecks.stop_listening()
         for task in (*rounds, *self._asking):
             task.cancel()
         await asyncio.gather(*rounds, *self._asking, return_exceptions=True)
@@ -172,15 +187,31 @@ class Background:
     def _ask_those_due(self) -> None:
         providers = self._catalog.current().providers.values()
         self._appointments = {p.id: self._appointment(p) for p in providers}
+        self._asked_at = {id: at for id, at in self._asked_at.items() if id in self._appointments}
+        self._rechecks.keep_only(self._appointments)
         now = time.monotonic()
         for provider in providers:
-            appointment = self._appointments[provider.id]
-            if appointment.due <= now:
-                later = now + discovery.TOTAL_SECONDS + self._discovery_seconds
-                self._appointments[provider.id] = replace(appointment, due=later)
-                task = asyncio.create_task(self._guarded(partial(self._ask, provider)))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+            if self._appointments[provider.id].due <= now or self._is_wanted(provider.id, now):
+                self._begin_to_ask(provider, now)
+
+    def _begin_to_ask(self, provider: ProviderEntry, now: float) -> None:
+        later = now + discovery.TOTAL_SECONDS + self._discovery_seconds
+        self._appointments[provider.id] = replace(self._appointments[provider.id], due=later)
+        self._asked_at[provider.id] = now
+        self._rechecks.begin(provider.id)
+        task = asyncio.create_task(self._guarded(partial(self._ask, provider)))
+        self._asking[task] = provider.id
+        task.add_done_callback(self._asking.pop)
+
+    def _is_wanted(self, provider: UUID, now: float) -> bool:
+        """Not while it is being asked: that answer may be older than the news."""
+        if not self._rechecks.is_wanted(provider) or provider in self._asking.values():
+            return False
+        return now - self._asked_at.get(provider, -math.inf) >= self._recheck_seconds
+
+    def _hear_of_recheck(self) -> None:
+        """From any thread."""
+        self._loop.call_soon_threadsafe(self._ask_those_due)
 
     def _appointment(self, provider: ProviderEntry) -> Appointment:
         """The appointment there is, or one for now if the server is new or reached otherwise."""

@@ -81,11 +81,14 @@ class Sight:
     # What changes.
 
     def know(self, entry: ProviderEntry, processes: int) -> None:
-        """The row as it is now. One that is reached otherwise than before begins anew."""
+        """The row as it is now. One that is reached otherwise than before begins anew, and so does
+        one that did not know its model and lists others now."""
         held = self.entry
         if (held.address, held.authorization) != (entry.address, entry.authorization):
             self.breaker = Breaker()
             self._paused_until = 0.0
+        elif self._is_misconfigured and held.models.keys() != entry.models.keys():
+            self.breaker = Breaker()
         self.entry, self.is_gone = entry, False
         most = entry.max_concurrency
         self.share = None if most is None else -(-most // max(1, processes))
@@ -151,6 +154,10 @@ class Sight:
 
     # What is asked.
 
+    @property
+    def _is_misconfigured(self) -> bool:
+        return self.breaker.state is Breaking.MISCONFIGURED
+
     def admits(self, now: float) -> bool:
         """Whether it may be chosen."""
         return not self.is_shut or (
@@ -163,8 +170,7 @@ class Sight:
     def allows(self, now: float) -> bool:
         """Whether it may be chosen where nobody else is left: also if probes find it unwell, or
         calls found its key or model refused, which it answers at no cost."""
-        is_refusing = self.breaker.state is Breaking.MISCONFIGURED
-        return self.is_in_service and (is_refusing or self.breaker.admits(now))
+        return self.is_in_service and (self._is_misconfigured or self.breaker.admits(now))
 
     @property
     def is_in_service(self) -> bool:

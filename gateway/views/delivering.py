@@ -239,9 +239,16 @@ async def deliver(
         visit.failed(error)
         if isinstance(error, MissingRoute):
             exchange.missing.note(provider, path)
+        if _lists_another(error) and place.way.target.model:
+            exchange.ask_anew(provider.id)
         raise
     finally:
         record.upstream_ends()
+
+
+def _lists_another(error: Exception) -> bool:
+    """Whether the server does not know a model that it listed."""
+    return isinstance(error, Refused) and error.why == refusals.MISCONFIGURED
 
 
 async def _handed_on(exchange: Exchange, refused: Refused) -> None:

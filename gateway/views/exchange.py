@@ -45,6 +45,8 @@ class Exchange:
     store: Store
     runs: Runs
     pdfs: PdfReader
+    ask_anew: Callable[[UUID], None]
+    """Has a provider's server asked soon for what it serves: it may have changed."""
     is_stopping: bool = False
     """Whether this process was told to stop before the call began."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from gateway import calls, passthrough
 from gateway.auth import Caller
 from gateway.client import Watched
@@ -9,6 +11,7 @@ from gateway.fleet import Place
 from gateway.passthrough import Access, Passage
 from gateway.relay import Delivery
 from gateway.routing import Pool
+from gateway.upstream import Outgoing
 from gateway.views.delivering import deliver_found, deliver_once
 from gateway.views.exchange import Exchange, authenticated, outgoing
 from gateway.views.search import Search
@@ -65,7 +68,7 @@ async def _read_through(
         else:
             place = exchange.fleet.look_after(way)
             going = outgoing(exchange, place.way.provider, way.path, body)
-            await deliver_once(exchange, place, going, delivery())
+            await _send_once(exchange, passage, place, going, delivery())
 
 
 def _pool(
@@ -85,7 +88,20 @@ async def _streamed_through(
         place = await _only_place(exchange, passage, pool, caller)
         going = outgoing(exchange, place.way.provider, passage.path, b"")
         delivery = Delivery("", passage.path, exchange.dialect, added=exchange.record.told_attempts)
-        await deliver_once(exchange, place, going.streaming(watched.pieces(), length), delivery)
+        going = going.streaming(watched.pieces(), length)
+        await _send_once(exchange, passage, place, going, delivery)
+
+
+async def _send_once(
+    exchange: Exchange, passage: Passage, place: Place, going: Outgoing, delivery: Delivery
+) -> None:
+    """As `deliver_once`. A server that may serve other models afterwards is asked anew, also where
+    its answer does not come: it may be at it."""
+    try:
+        await deliver_once(exchange, place, going, delivery)
+    finally:
+        if passage.changes_models and exchange.client.status < HTTPStatus.MULTIPLE_CHOICES:
+            exchange.ask_anew(going.provider.id)
 
 
 async def _only_place(exchange: Exchange, passage: Passage, pool: Pool, caller: Caller) -> Place:

@@ -81,10 +81,14 @@ class Prober:
         fetch: Fetch,
         *,
         probe_seconds: float,
+        ask_anew: Callable[[UUID], None] = lambda _: None,
     ) -> None:
+        """`ask_anew` has a server asked for what it serves, which may be something else once it is
+        well again."""
         self._catalog, self._lookout = catalog, lookout
         self._reports, self._usage = reports, usage
         self._fetch, self._probe_seconds = fetch, probe_seconds
+        self._ask_anew = ask_anew
         self._id = uuid4()
         self._watched: dict[UUID, Watched] = {}
         self._looking: set[asyncio.Task[None]] = set()
@@ -221,6 +225,8 @@ class Prober:
         is_turn = track.state is not held.track.state
         if is_turn:
             _log_turn(provider, held.track.state, track)
+        if track.recovered > held.track.recovered:
+            self._ask_anew(provider.id)
         now = time.monotonic()
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
         self._watched[provider.id] = Watched(

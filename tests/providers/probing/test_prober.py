@@ -38,6 +38,7 @@ class OneOfMany:
         self.reports: dict[Any, Report] = {}
         self.usage = NOTHING_USED
         self.database_is_away = False
+        self.asked_anew: list[UUID] = []
         self.prober = Prober(
             self.catalog,
             self.lookout,
@@ -45,6 +46,7 @@ class OneOfMany:
             lambda: self.usage,
             discovery.fetch(),
             probe_seconds=PROBE_SECONDS,
+            ask_anew=self.asked_anew.append,
         )
 
     @property
@@ -305,3 +307,17 @@ async def test_what_has_not_changed_is_not_told_again(one, two, row, vllm):
     told = two.observed
     await two.round()
     assert two.observed is told
+
+
+async def test_a_server_that_is_well_again_is_asked_what_it_serves(one, row, vllm):
+    """It may have been started with another model."""
+    await one.sees(row, State.HEALTHY)
+    assert one.asked_anew == []
+    vllm.will_refuse()
+    await one.sees(row, State.UNHEALTHY)
+    assert one.asked_anew == []
+
+    vllm.start()
+    await one.sees(row, State.HEALTHY)
+
+    assert one.asked_anew == [row.pk]
