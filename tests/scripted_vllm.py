@@ -52,7 +52,7 @@ UNSCRIPTED = {  # what a call without a script is answered with: plain, streamed
     "/detokenize": ("gen_detokenize", "gen_detokenize"),
     "/v2/embed": ("embedkey_v2_embed_no_type", "embedkey_v2_embed_no_type"),
     "/v1/chat/completions/batch": ("full_chat_batch", "full_chat_batch"),
-    "/invocations": ("full_invocations_chat", "full_invocations_chat_stream"),
+    "/invocations": ("gen_chat_plain", "gen_chat_stream"),
 }
 
 

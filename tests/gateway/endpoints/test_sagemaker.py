@@ -11,7 +11,7 @@ INVOCATIONS = "/invocations"
 
 
 def test_a_stream_is_relayed_event_by_event(gateway, vllm):
-    recording = recorded.load("full_invocations_chat_stream")
+    recording = recorded.load("gen_chat_stream")
     vllm.will_replay(recording)
 
     answer = gateway.post(INVOCATIONS, {"model": MODEL, "messages": [], "stream": True})
