@@ -39,13 +39,17 @@ def document(
 
     Without a `media_type`, or with one that says nothing, the bytes decide.
     """
-    kind = media_type or (_PDF if data.startswith(_PDF_IN_BASE64) else None)
+    kind = _PDF if is_pdf(data, media_type) else media_type
     if kind == _PDF and pdfs and (read := pdfs.get(digest(data))):
         return f"{PDF_HEAD}\n{read}", True
     text = None if kind and kind.startswith(_UNREADABLE_TYPES) else _decoded(data)
     if text is None:
         return unseen(described(kind), name), False
     return text, True
+
+
+def is_pdf(data: str, media_type: str | None = None) -> bool:
+    return media_type == _PDF or (not media_type and data.startswith(_PDF_IN_BASE64))
 
 
 def digest(data: str) -> bytes:

@@ -10,6 +10,7 @@ from gateway.translation import Stamp, Translation, responses
 from gateway.views.delivering import Asked, deliver_asked
 from gateway.views.exchange import Exchange, authenticated, read_call
 from gateway.views.expansion import whole
+from gateway.views.pdfs import read_pdfs
 
 
 async def count_input_tokens(exchange: Exchange) -> None:
@@ -19,10 +20,11 @@ async def count_input_tokens(exchange: Exchange) -> None:
     ask = responses.read(call.members, Stamp.now())
     with Watched(exchange.client):
         sent = await whole(exchange.store, caller.key.owner, call.members, ask)
+        pdfs = await read_pdfs(exchange, call.selector, sent.members, responses.pdfs)
 
         def translate(way: Way) -> Translation:
             return responses.to_tokenize(
-                sent.members, way.target.model, context_length=sent.context_length
+                sent.members, way.target.model, context_length=sent.context_length, pdfs=pdfs
             )
 
         await deliver_asked(exchange, Asked(caller, call, translate))

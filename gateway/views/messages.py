@@ -10,9 +10,10 @@ from gateway.client import Watched
 from gateway.routing import Way
 from gateway.surrogates import mended_members
 from gateway.translation import Stamp, Translation, messages
-from gateway.translation.documents import NO_PDFS, PdfTexts
+from gateway.translation.documents import PdfTexts
 from gateway.views.delivering import Asked, deliver_asked
 from gateway.views.exchange import Exchange, authenticated, read_call
+from gateway.views.pdfs import read_pdfs
 
 Put = Callable[[Call, str, PdfTexts], Translation]
 """The call in the server's dialect, for its model of this id."""
@@ -40,25 +41,10 @@ async def _delivered(exchange: Exchange, put: Put) -> None:
     call = await read_call(exchange)
     messages.check_thread(call.members)
     with Watched(exchange.client):
-        pdfs = await _read_pdfs(exchange, call)
+        pdfs = await read_pdfs(exchange, call.selector, call.members, messages.pdfs)
         asked = _asked(caller, exchange.endpoint.path, call, pdfs, put)
         del call, pdfs
         await deliver_asked(exchange, asked)
-
-
-async def _read_pdfs(exchange: Exchange, call: Call) -> PdfTexts:
-    """The texts of the call's PDFs, if it may come to a translation."""
-    found = (
-        messages.pdfs(mended_members(call.members)) if _may_be_translated(exchange, call) else []
-    )
-    return await exchange.pdfs.read(found) if found else NO_PDFS
-
-
-def _may_be_translated(exchange: Exchange, call: Call) -> bool:
-    """Raises UnknownModel or UnsupportedEndpoint."""
-    endpoint = exchange.endpoint
-    pool = exchange.pools.find(call.selector, exchange.fleet.look(), endpoint.upstream_paths)
-    return any(way.path != endpoint.path for tier in pool.tiers for way in tier.ways)
 
 
 def _asked(caller: Caller, native: str, call: Call, pdfs: PdfTexts, put: Put) -> Asked:

@@ -18,12 +18,14 @@ from gateway.endpoints import RESPONSES
 from gateway.routing import Way
 from gateway.state.values import Copy
 from gateway.translation import EventStream, Stamp, Translation, responses
+from gateway.translation.documents import PdfTexts
 from gateway.translation.responses import Ask, Echo, Final, Restamped
 from gateway.views import background
 from gateway.views.delivering import Asked, deliver_asked
 from gateway.views.exchange import Exchange, Members, authenticated, read_call
 from gateway.views.expansion import whole
 from gateway.views.keeping import Keeping
+from gateway.views.pdfs import read_pdfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Creation:
     context_length: int
     """How many items of the input that is sent are not the call's own."""
     echo: Echo
+    pdfs: PdfTexts = field(repr=False)
 
     @property
     def is_untouched(self) -> bool:
@@ -76,7 +79,12 @@ class Creation:
         model = way.target.model
         if way.path != RESPONSES:
             return responses.to_chat(
-                self.members, model, self.stamp, self.echo, context_length=self.context_length
+                self.members,
+                model,
+                self.stamp,
+                self.echo,
+                context_length=self.context_length,
+                pdfs=self.pdfs,
             )
         if self.is_untouched:
             return None
@@ -137,6 +145,7 @@ async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
         members=sent.members,
         context_length=sent.context_length,
         echo=Echo(ask.previous_response_id, ask.conversation, store=ask.store),
+        pdfs=await read_pdfs(exchange, call.selector, sent.members, responses.pdfs),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from gateway.errors import UpstreamBroke
 from gateway.translation import EventStream, Translation
 from gateway.translation.chat import TOKENIZE, counted
+from gateway.translation.documents import NO_PDFS, PdfTexts
 from gateway.translation.responses import options, reading
 from gateway.translation.responses.request import naming, prompt, read_items, read_tools
 
@@ -35,7 +36,11 @@ class CountCall:
 
 
 def to_tokenize(
-    members: Mapping[str, msgspec.Raw], model: str, *, context_length: int = 0
+    members: Mapping[str, msgspec.Raw],
+    model: str,
+    *,
+    context_length: int = 0,
+    pdfs: PdfTexts = NO_PDFS,
 ) -> Translation:
     """The call's prompt, to be counted as `model` would read it. Raises InvalidRequest."""
     listed = read_items(members)
@@ -43,7 +48,7 @@ def to_tokenize(
     chat = options.mapped(members)
     body: dict[str, Any] = {
         "model": model,
-        **prompt(members, listed, chat, naming(context_length, "previous_response_id")),
+        **prompt(members, listed, chat, naming(context_length, "previous_response_id"), pdfs),
         **{name: chat[name] for name in _PASSED if name in chat},
     }
     effort = chat.get("reasoning_effort")

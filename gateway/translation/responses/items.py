@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.translation.documents import ONLY_UNSEEN
+from gateway.translation.documents import NO_PDFS, ONLY_UNSEEN, PdfTexts
 from gateway.translation.responses import freeform, history, parts, reading, sealing
 from gateway.translation.responses.parts import Part, Said
 from gateway.translation.responses.tools import flat_name
@@ -19,11 +19,14 @@ Message = dict[str, Any]
 
 
 def messages(
-    instructions: str | None, items: Sequence[Any], where: Callable[[int], str]
+    instructions: str | None,
+    items: Sequence[Any],
+    where: Callable[[int], str],
+    pdfs: PdfTexts = NO_PDFS,
 ) -> list[Message]:
     """The conversation. `where(3)` names the fourth item in a refusal. Raises InvalidRequest."""
     listed = [reading.mapping(value, where(index)) for index, value in enumerate(items)]
-    turns = Turns(instructions, Counter(map(_answered_call, listed)))
+    turns = Turns(instructions, Counter(map(_answered_call, listed)), pdfs)
     for index, item in enumerate(listed):
         turns.add(item, where(index))
     return turns.whole()
@@ -52,8 +55,9 @@ def kind_of(item: Mapping[str, Any]) -> Any:
 class Turns:
     """Messages as they grow, item by item."""
 
-    def __init__(self, instructions: str | None, results: Counter[str]) -> None:
+    def __init__(self, instructions: str | None, results: Counter[str], pdfs: PdfTexts) -> None:
         """`results` counts by call id the results that are among the items."""
+        self._pdfs = pdfs
         self._system = [instructions] if instructions else []
         self._said: list[Message] = []
         self._results_to_come = results
@@ -86,7 +90,7 @@ class Turns:
         if role == "assistant":
             self._speak(parts.spoken(item.get("content"), f"{param}.content"))
             return
-        said = parts.content(item.get("content"), f"{param}.content")
+        said = parts.content(item.get("content"), f"{param}.content", self._pdfs)
         if role not in _SYSTEM:
             self._say("user", said)
         elif self._said or said.media:
@@ -116,7 +120,7 @@ class Turns:
         call_id = reading.text(item.get("call_id"), f"{param}.call_id")
         given = item.get("output")
         readable = given if isinstance(given, (str, list)) else history.words(given or "")
-        said = parts.content(readable, f"{param}.output")
+        said = parts.content(readable, f"{param}.output", self._pdfs)
         self._results_to_come[call_id] -= 1
         if call_id in self._calls_told:
             self._tell(history.result(said.text))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.translation.documents import document, unseen
+from gateway.translation.documents import PdfTexts, document, is_pdf, unseen
 from gateway.translation.responses import reading, sealing
 
 Part = dict[str, Any]
 
 _TEXTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 _DETAILS = ("auto", "low", "high")
+_FILE = "input_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class Said:
         return [part for part in self.content if part["type"] != "text"]
 
 
-def content(value: Any, param: str) -> Said:
+def content(value: Any, param: str, pdfs: PdfTexts) -> Said:
     """What a user, a system or a tool says. Raises InvalidRequest for what are no parts."""
     if isinstance(value, str):
         return Said(value)
     listed = _listed(value, param)
-    made = [_part(part, f"{param}[{at}]") for at, part in enumerate(listed)]
+    made = [_part(part, f"{param}[{at}]", pdfs) for at, part in enumerate(listed)]
     is_unseen = bool(made) and not any(is_seen for _, is_seen in made)
     return Said([part for part, _ in made], f"{param}[0]" if is_unseen else None)
 
@@ -67,9 +68,11 @@ def _spoken(part: dict[str, Any], param: str) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _part(part: dict[str, Any], param: str) -> tuple[Part, bool]:
+def _part(part: dict[str, Any], param: str, pdfs: PdfTexts) -> tuple[Part, bool]:
     """The part for the server, and whether the model sees what the client put there."""
     kind = part.get("type")
+    if kind == _FILE:
+        return _file(part, pdfs)
     if not isinstance(kind, str) or kind not in _MAKING:
         text = part.get("text")
         return (
@@ -112,14 +115,28 @@ def _audio(part: dict[str, Any], param: str) -> tuple[Part, bool]:
     return {"type": "input_audio", "input_audio": {"data": data, "format": form}}, True
 
 
-def _file(part: dict[str, Any], param: str) -> tuple[Part, bool]:
-    """A text file is told as its text, below its name."""
+def _file(part: dict[str, Any], pdfs: PdfTexts) -> tuple[Part, bool]:
+    """A file with text is told as its text, below its name."""
     name, data = part.get("filename"), part.get("file_data")
     if not isinstance(data, str):
         return _unseen("file", name or part.get("file_url") or part.get("file_id"))
     named = name if isinstance(name, str) and name else None
-    text, is_seen = document(*_split(data), named)
+    text, is_seen = document(*_split(data), named, pdfs)
     return {"type": "text", "text": f"{named}\n{text}" if is_seen and named else text}, is_seen
+
+
+def pdfs_in(value: Any) -> Iterator[str]:
+    """Every PDF in a decoded `input`, in base64; one may come twice."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            left += each
+        elif isinstance(each, dict):
+            left += (each.get("content"), each.get("output"))
+            data = each.get("file_data") if each.get("type") == _FILE else None
+            if isinstance(data, str) and is_pdf(*_split(data)):
+                yield _split(data)[0]
 
 
 def _split(data: str) -> tuple[str, str | None]:
@@ -142,6 +159,5 @@ _MAKING: Mapping[str, Callable[[dict[str, Any], str], tuple[Part, bool]]] = {
     **dict.fromkeys(_TEXTS, _said),
     "input_image": _image,
     "input_audio": _audio,
-    "input_file": _file,
     "encrypted_content": _encrypted,
 }

@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 
 from gateway.translation import CHAT, EventStream, Stamp, Translation
-from gateway.translation.responses import answer, items, options, reading, tools
+from gateway.translation.documents import NO_PDFS, PdfTexts
+from gateway.translation.responses import answer, items, options, parts, reading, tools
 from gateway.translation.responses.echo import Echo
 from gateway.translation.responses.frame import Frame
 from gateway.translation.responses.output import Manner
 from gateway.translation.responses.stream import ChatStream
 from gateway.translation.responses.tool_choice import Tools, chosen
 
+_FILE = b"file_data"
 _WITHOUT_A_PROMPT = frozenset({"add_generation_prompt", "continue_final_message"})
 
 
@@ -43,6 +45,7 @@ def to_chat(
     echo: Echo,
     *,
     context_length: int = 0,
+    pdfs: PdfTexts = NO_PDFS,
 ) -> Translation:
     """The call as a chat completion of `model`.
 
@@ -55,7 +58,7 @@ def to_chat(
     chat = options.mapped(members)
     kept = "previous_response_id" if echo.conversation is None else "conversation"
     where = naming(context_length, kept)
-    body: dict[str, Any] = {"model": model, **prompt(members, listed, chat, where)}
+    body: dict[str, Any] = {"model": model, **prompt(members, listed, chat, where, pdfs)}
     body |= chat | toolbox.members()
     if reading.flag(_value(members, "stream"), "stream", False):
         body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -85,6 +88,13 @@ def read_items(members: Mapping[str, msgspec.Raw]) -> list[Any]:
     return given
 
 
+def pdfs(members: Mapping[str, msgspec.Raw]) -> list[str]:
+    """The PDFs in a call's input, each once, in base64. Raises InvalidRequest."""
+    if _FILE not in bytes(memoryview(members.get("input", b""))):
+        return []
+    return list(dict.fromkeys(parts.pdfs_in(_value(members, "input"))))
+
+
 def naming(context_length: int, kept: str) -> Callable[[int], str]:
     """What to blame for an item: its place in the client's input, or `kept`, where it came from."""
 
@@ -99,10 +109,11 @@ def prompt(
     listed: list[Any],
     chat: Mapping[str, Any],
     where: Callable[[int], str],
+    pdfs: PdfTexts,
 ) -> dict[str, Any]:
     """The messages, and whether the last of them is to be gone on with."""
     instructions = reading.optional_text(_value(members, "instructions"), "instructions")
-    messages = items.messages(instructions, listed, where)
+    messages = items.messages(instructions, listed, where, pdfs)
     if not messages:
         reading.refuse("input", "There is nothing to answer: `input` is empty.")
     if items.is_unfinished(listed) and not chat.keys() & _WITHOUT_A_PROMPT:

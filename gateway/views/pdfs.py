@@ -1,0 +1,26 @@
+"""The PDFs that a call holds, read before the call is put for a server that takes text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway.surrogates import mended_members
+from gateway.translation.documents import NO_PDFS, PdfTexts
+from gateway.views.exchange import Exchange, Members
+
+
+async def read_pdfs(
+    exchange: Exchange, selector: str, members: Members, find: Callable[[Members], Sequence[str]]
+) -> PdfTexts:
+    """The texts of the PDFs that `find` gives, if the call may come to a translation.
+
+    Raises UnknownModel or UnsupportedEndpoint, and what `find` raises.
+    """
+    found = find(mended_members(members)) if _may_be_translated(exchange, selector) else ()
+    return await exchange.pdfs.read(found) if found else NO_PDFS
+
+
+def _may_be_translated(exchange: Exchange, selector: str) -> bool:
+    endpoint = exchange.endpoint
+    pool = exchange.pools.find(selector, exchange.fleet.look(), endpoint.upstream_paths)
+    return any(way.path != endpoint.path for tier in pool.tiers for way in tier.ways)
