@@ -30,7 +30,7 @@ async def show(exchange: Exchange) -> None:
 def _selector(exchange: Exchange) -> str:
     """What the query names, else the only model there is. Raises InvalidRequest."""
     named = queries.model_named(exchange.client.request.query)
-    selector = routing.unnamed(exchange.snapshot) if named is None else named
+    selector = named or routing.unnamed(exchange.snapshot)
     if not selector or len(selector) > queries.MOST_SELECTOR_CHARACTERS:
         raise InvalidRequest(queries.MUST_NAME, param="model")
     return selector

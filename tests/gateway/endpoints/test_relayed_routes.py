@@ -111,6 +111,7 @@ def test_vectors_as_bytes_are_relayed_with_their_metadata(gateway, vllm, path):
     ],
 )
 def test_a_call_that_cannot_be_routed_is_refused(gateway, vllm, path, body, expected):
+    gateway.publish(provider(vllm.url, models=("one", "two")))
     answer = gateway.call("POST", path, body)
 
     assert (answer.status, error_of(answer)["code"]) == expected
