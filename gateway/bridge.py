@@ -15,9 +15,6 @@ from gateway.errors import UpstreamBroke
 from gateway.realtime import ABNORMAL, NO_CODE, NORMAL, Closed
 from gateway.upstream import Socket
 
-LAST_WORDS_SECONDS = 0.03
-"""What is left of a client's messages gets so long to be handed on, once the client is gone."""
-
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -90,7 +87,7 @@ async def joined(client: ClientSocket, socket: Socket, until: Awaitable[NoReturn
     side breaks, and what `until` raises, as soon as it does."""
     ways = [_down(socket, client), _up(client, socket), _raised(until)]
     if client.until_gone is not None:
-        ways.append(_gone(client.until_gone))
+        ways.append(_gone(client.until_gone, socket))
     tasks = [asyncio.create_task(way) for way in ways]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -126,8 +123,8 @@ async def _raised(until: Awaitable[NoReturn]) -> End:
     await until
 
 
-async def _gone(until_gone: Callable[[], Awaitable[Message]]) -> End:
+async def _gone(until_gone: Callable[[], Awaitable[Message]], socket: Socket) -> End:
     """While the server takes nothing, `_up` waits with a message in its hand."""
     message = await until_gone()
-    await asyncio.sleep(LAST_WORDS_SECONDS)
+    await asyncio.sleep(socket.waits.last_words_seconds)
     return End(True, closed_by(message))

@@ -14,7 +14,6 @@ from gateway.headers import first
 
 MOST_BYTES = 2**20
 """A longer error body is not read."""
-MOST_SECONDS = 10.0
 MOST_MESSAGE_CHARACTERS = 2000
 SPOKEN_BY_VLLM = frozenset({Dialect.OPENAI, Dialect.RESPONSES})
 

@@ -22,7 +22,7 @@ async def refuse(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
 
     Raises Refused where another server may be asked instead, else the error that Aurora words.
     """
-    body = await _until_end(answer.pieces())
+    body = await _until_end(answer.pieces(), answer.waits.refusal_seconds)
     error = refusals.reworded(
         answer.status,
         body,
@@ -47,11 +47,11 @@ async def hand_on(refused: Refused, client: Client) -> None:
     await client.answer(refused.status, refused.headers, refused.body)
 
 
-async def _until_end(pieces: AsyncIterator[bytes]) -> bytes:
+async def _until_end(pieces: AsyncIterator[bytes], seconds: float) -> bytes:
     """The body of an error, as far as it has come in time; nothing of one too long to be one."""
     body = bytearray()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(refusals.MOST_SECONDS):
+        async with asyncio.timeout(seconds):
             async for piece in pieces:
                 body += piece
                 if len(body) > refusals.MOST_BYTES:
@@ -69,7 +69,7 @@ async def refused_stream(
     """A stream that fails with its first event, of which `told` has been fed `body`. Where nobody
     else is asked, it goes out as it came, if the client speaks the server's dialect."""
     if told.error is None:
-        rest = await _until_end(pieces)
+        rest = await _until_end(pieces, answer.waits.refusal_seconds)
         told.feed(rest)
         body += rest
     events = sse.Parser().feed(body)

@@ -21,8 +21,6 @@ from gateway.upstream import Answer
 
 STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 """Keep proxies between Aurora and the client from holding a stream back."""
-READ_ON_SECONDS = 1.0
-"""What a server gets to end a stream that has said all."""
 
 
 class Untouched:
@@ -63,6 +61,7 @@ async def stream(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
     delivery.watcher.begin(streamed=True)
     await client.start(answer.status, _stream_headers(crossing))
     await _told(held, pieces, events, client, delivery)
+    await _read_on(pieces, answer.waits.drain_seconds)
 
 
 async def _beginning(pieces: AsyncIterator[bytes]) -> list[bytes]:
@@ -90,6 +89,7 @@ async def go_on(answer: Answer, client: Client, delivery: Delivery) -> None:
         raise _did_not_go_on(answer)
     delivery.begun()
     await _told([told], pieces, events, client, delivery)
+    await _read_on(pieces, answer.waits.drain_seconds)
 
 
 def _did_not_go_on(answer: Answer) -> UpstreamBroke:
@@ -119,7 +119,6 @@ async def _told(
     await client.write(last, more=False)
     if events.error is not None:
         raise events.error
-    await _read_on(pieces)
 
 
 def _check_finished(sentence: Sentence | None) -> None:
@@ -151,10 +150,10 @@ def _last_words(events: EventStream, watcher: Watcher, error: GatewayError) -> b
     return last
 
 
-async def _read_on(pieces: AsyncIterator[bytes]) -> None:
+async def _read_on(pieces: AsyncIterator[bytes], seconds: float) -> None:
     """To the end of a stream that has said all, so that its connection can be kept."""
     with contextlib.suppress(TimeoutError, UpstreamError):
-        async with asyncio.timeout(READ_ON_SECONDS):
+        async with asyncio.timeout(seconds):
             async for _ in pieces:
                 pass
 

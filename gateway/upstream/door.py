@@ -19,6 +19,7 @@ from gateway.errors import (
 )
 from gateway.upstream.socket import MOST_MESSAGE_BYTES, Socket
 from gateway.upstream.transport import AiohttpTransport, StaleConnection
+from gateway.upstream.waits import Waits
 from providers.snapshot import ProviderEntry
 
 
@@ -50,8 +51,8 @@ class Outgoing:
 class Answer:
     """Status and headers, and the body still to be read. Close it, best by `async with`."""
 
-    def __init__(self, provider: ProviderEntry, response: httpx.Response) -> None:
-        self.provider = provider
+    def __init__(self, provider: ProviderEntry, response: httpx.Response, waits: Waits) -> None:
+        self.provider, self.waits = provider, waits
         self.status = response.status_code
         self.headers = response.headers.raw
         self._stream = cast(httpx.AsyncByteStream, response.stream)
@@ -79,8 +80,9 @@ class Answer:
 class Door:
     """One pool of connections to all vLLM servers. It belongs to one event loop."""
 
-    def __init__(self, *, connections: int) -> None:
-        self._transport = AiohttpTransport(connections=connections)
+    def __init__(self, *, connections: int, waits: Waits = Waits()) -> None:  # noqa: B008 - frozen
+        self._waits = waits
+        self._transport = AiohttpTransport(connections=connections, waits=waits)
 
     async def send(self, outgoing: Outgoing) -> Answer:
         """Send; return once the headers are in, the body unread. The caller must close the answer.
@@ -95,7 +97,7 @@ class Door:
             response = await self._send_again_if_stale(outgoing)
         except httpx.TransportError as error:
             raise translated(error, outgoing.provider) from error
-        return Answer(outgoing.provider, response)
+        return Answer(outgoing.provider, response, self._waits)
 
     async def _send_again_if_stale(self, outgoing: Outgoing) -> httpx.Response:
         try:
@@ -118,7 +120,7 @@ class Door:
             )
         except httpx.TransportError as error:
             raise translated(error, outgoing.provider) from error
-        return Socket(outgoing.provider, upgraded)
+        return Socket(outgoing.provider, upgraded, self._waits)
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -10,6 +10,7 @@ from typing import cast
 import httpx
 
 from gateway.upstream.transport import AiohttpTransport, NotConnected
+from gateway.upstream.waits import Waits
 from providers import faults
 from providers.faults import Fault
 from providers.fetch import Fetched, NoAnswerInTime, NotReached, TooLong
@@ -25,7 +26,7 @@ async def fetch(url: str, authorization: str | None, *, seconds: float, most_byt
         request = _request(url, authorization, seconds)
     except httpx.InvalidURL:
         raise NotReached(faults.HOST_NOT_FOUND) from None
-    transport = AiohttpTransport(connections=1)
+    transport = AiohttpTransport(connections=1, waits=Waits())
     try:
         async with asyncio.timeout(seconds):
             return await _whole(await transport.handle_async_request(request), most_bytes)

@@ -13,23 +13,18 @@ import aiohttp
 from gateway.errors import UpstreamBroke, UpstreamTimeout
 from gateway.realtime import GOING_AWAY, NO_CODE, TOO_LARGE, Closed
 from gateway.upstream.transport import Upgraded
+from gateway.upstream.waits import Waits
 from providers.snapshot import ProviderEntry
 
 MOST_MESSAGE_BYTES = 16 * 2**20
 """A longer message, from either side, ends the session with 1009."""
-PING_SECONDS = 20.0
-"""A server that is silent for so long is pinged, and given up after as long a silence again."""
-FLUSH_SECONDS = 0.04
-"""A server that has not taken a Close by then does not read."""
-CLOSING_SECONDS = 1.0
-"""What a server gets to answer a Close."""
 
 
 class Socket:
     """Close it, best by `async with`. `subprotocol` is the one that the server chose."""
 
-    def __init__(self, provider: ProviderEntry, upgraded: Upgraded) -> None:
-        self.provider = provider
+    def __init__(self, provider: ProviderEntry, upgraded: Upgraded, waits: Waits) -> None:
+        self.provider, self.waits = provider, waits
         self._ws, self._protocol = upgraded.socket, upgraded.protocol
         self.subprotocol = self._ws.protocol
         self._server_closed: Closed | None = None
@@ -44,7 +39,7 @@ class Socket:
         pinged = False
         while True:
             try:
-                message = await self._ws.receive(timeout=PING_SECONDS)
+                message = await self._ws.receive(timeout=self.waits.ping_seconds)
             except TimeoutError:
                 if pinged:
                     raise UpstreamTimeout(f"{self._name} answered no ping.") from None
@@ -97,9 +92,9 @@ class Socket:
         self._is_closed = True
         try:
             with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
-                async with asyncio.timeout(FLUSH_SECONDS):
+                async with asyncio.timeout(self.waits.flush_seconds):
                     await self._say(self._server_closed or closed)
-                async with asyncio.timeout(CLOSING_SECONDS):
+                async with asyncio.timeout(self.waits.closing_seconds):
                     await self._until_answered()
         finally:
             if self._server_closed is None:

@@ -35,13 +35,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from aurora_site.tcp import keep_alive
+from gateway.upstream.waits import Waits
 from providers import faults
 
-KEEP_ALIVE_SECONDS = 3.0
-"""vLLM's server closes idle connections after 5 s; ours must be given up before."""
 READ_BUFFER_BYTES = 64 * 2**10
 MOST_HEADER_BYTES = 64 * 2**10
-STALE_SECONDS = 1.0
 SLICE_BYTES = 256 * 2**10
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -113,6 +111,7 @@ class _Protocol(ResponseHandler):
 class _Attempt:
     """The connection that one call was given."""
 
+    stale_seconds: float
     protocol: _Protocol | None = None
 
     @property
@@ -123,7 +122,7 @@ class _Attempt:
         protocol = self.protocol
         if protocol is None or protocol.calls < 2 or protocol.answer_began:
             return False
-        return time.monotonic() - protocol.given_at < STALE_SECONDS
+        return time.monotonic() - protocol.given_at < self.stale_seconds
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("attempt")
@@ -194,15 +193,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     is sent as it is.
     """
 
-    def __init__(self, *, connections: int) -> None:
-        self._connections = connections
+    def __init__(self, *, connections: int, waits: Waits) -> None:
+        self._connections, self._waits = connections, waits
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer's status and headers; its stream must be closed by the caller."""
         seconds: dict[str, float] = request.extensions["timeout"]
-        attempt = _Attempt()
-        _attempt.set(attempt)
+        attempt = self._begun()
         with _named_truly(attempt):
             answer = await self._send(request, seconds)
         return httpx.Response(
@@ -240,8 +238,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         turned out to be closed.
         """
         seconds: dict[str, float] = request.extensions["timeout"]
-        attempt = _Attempt()
-        _attempt.set(attempt)
+        attempt = self._begun()
         session = self._handshake_session(seconds)
         try:
             with _named_truly(attempt):
@@ -256,6 +253,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         finally:
             session.detach()
         return Upgraded(upgraded, cast(_Protocol, attempt.protocol))
+
+    def _begun(self) -> _Attempt:
+        attempt = _Attempt(self._waits.stale_seconds)
+        _attempt.set(attempt)
+        return attempt
 
     def _handshake_session(self, seconds: dict[str, float]) -> aiohttp.ClientSession:
         """Timeouts of a handshake belong to aiohttp's session: so each has one, which owns nothing."""
@@ -278,7 +280,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 connector=_Connector(
                     limit=self._connections,
                     limit_per_host=0,
-                    keepalive_timeout=KEEP_ALIVE_SECONDS,
+                    keepalive_timeout=self._waits.keep_alive_seconds,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=AUTOMATIC_HEADERS,
@@ -342,7 +344,7 @@ class _Body(httpx.AsyncByteStream):
         self._answer, self._idle_seconds = answer, idle_seconds
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _named_truly(_Attempt()):
+        with _named_truly(None):
             content = self._answer.content
             piece, _ = await content.readchunk()
             self._expect_the_next_sooner()
@@ -364,7 +366,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 @contextlib.contextmanager
-def _named_truly(attempt: _Attempt) -> Iterator[None]:
+def _named_truly(attempt: _Attempt | None) -> Iterator[None]:
     """aiohttp's errors as httpx's; the order is from what is certain to what is not."""
     try:
         yield
@@ -375,7 +377,7 @@ def _named_truly(attempt: _Attempt) -> Iterator[None]:
     except TimeoutError as error:  # aiohttp.SocketTimeoutError among them
         raise httpx.ReadTimeout("no answer in time") from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
-        kind = StaleConnection if attempt.is_stale else httpx.ReadError
+        kind = StaleConnection if attempt and attempt.is_stale else httpx.ReadError
         raise kind("the connection was closed before it answered") from error
     except aiohttp.ClientPayloadError as error:
         raise httpx.RemoteProtocolError("broken off within the answer") from error
