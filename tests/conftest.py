@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.client import Limits
-from tests.mounted import MountedGateway, provider
+from gateway.upstream import Waits
+from tests.mounted import UNHURRIED, MountedGateway, provider
+from tests.patience import NEVER_SECONDS
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
 
@@ -54,15 +56,21 @@ def vllm() -> Iterator[ScriptedVllm]:
 @pytest.fixture
 def limits() -> Limits:
     """What a client may ask of `gateway`; a test that needs others parametrizes them."""
-    return Limits(body_bytes=2**20, upload_stall_seconds=4.0)
+    return Limits(body_bytes=2**20, upload_stall_seconds=NEVER_SECONDS)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    """How long the door of `gateway` waits; a test that needs others parametrizes them."""
+    return UNHURRIED
 
 
 @pytest.fixture
 def gateway(
-    server_thread: ServerThread, vllm: ScriptedVllm, limits: Limits
+    server_thread: ServerThread, vllm: ScriptedVllm, limits: Limits, waits: Waits
 ) -> Iterator[MountedGateway]:
     """Knows `vllm` as the provider `alpha`, and one master key."""
-    mounted = MountedGateway(server_thread, limits)
+    mounted = MountedGateway(server_thread, limits, waits=waits)
     mounted.publish(provider(vllm.url))
     yield mounted
     mounted.close()

@@ -22,10 +22,11 @@ from gateway.fleet import Fleet
 from gateway.headers import request_id
 from gateway.relay import relay
 from gateway.state.store import Store
-from gateway.upstream import Door
+from gateway.upstream import Door, Waits
 from providers import addresses, secrets
 from providers.catalog import Catalog
 from providers.snapshot import AliasEntry, Card, KeyEntry, ProviderEntry, Snapshot
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.processes import eventually, soon
 from tests.raw_http import Answer, Pairs, RawClient, request_bytes
 from tests.serving import ServerThread
@@ -35,6 +36,16 @@ MASTER_KEY = "aurora-master-secret-of-these-tests"
 UPSTREAM_KEY = "upstream-secret-of-these-tests"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 CHAT = "/v1/chat/completions"
+UNHURRIED = Waits(
+    keep_alive_seconds=NEVER_SECONDS,
+    stale_seconds=NEVER_SECONDS,
+    drain_seconds=NEVER_SECONDS,
+    refusal_seconds=NEVER_SECONDS,
+    ping_seconds=NEVER_SECONDS,
+    flush_seconds=NEVER_SECONDS,
+    closing_seconds=NEVER_SECONDS,
+)
+"""No busy machine makes the door give anything up."""
 
 
 def provider(
@@ -45,9 +56,9 @@ def provider(
     key: str | None = UPSTREAM_KEY,
     **settings: Any,
 ) -> ProviderEntry:
-    """An entry of type vllm, with limits short enough for a test to wait for."""
+    """An entry of type vllm, with limits that no test reaches unless its `settings` say so."""
     cards = models if isinstance(models, dict) else {model: {"id": model} for model in models}
-    limits = {"connect_seconds": 5.0, "first_byte_seconds": 4.0, "idle_seconds": 4.0}
+    limits = dict.fromkeys(("connect_seconds", "first_byte_seconds", "idle_seconds"), NEVER_SECONDS)
     return ProviderEntry(
         id=uuid4(),
         name=name,
@@ -103,7 +114,9 @@ class Lines(logging.Handler):
     def _of(self, logger: str) -> list[dict[str, Any]]:
         return [msgspec.json.decode(text) for name, text in self.texts if name == logger]
 
-    def wait_for(self, logger: str, count: int, seconds: float = 10.0) -> list[dict[str, Any]]:
+    def wait_for(
+        self, logger: str, count: int, seconds: float = PATIENCE_SECONDS
+    ) -> list[dict[str, Any]]:
         with self._changed:
             self._changed.wait_for(lambda: len(self.of(logger)) >= count, seconds)
         return self.of(logger)
@@ -124,6 +137,7 @@ class MountedGateway:
         *,
         store: Store | None = None,
         origins: tuple[str, ...] = (),
+        waits: Waits = UNHURRIED,
         **options: Any,
     ) -> None:
         """Without `store` nothing is kept, and no database is needed. Pages of `origins` may call
@@ -134,7 +148,7 @@ class MountedGateway:
         self.calls = 0
         self._lines = Lines()
         self._thread = thread
-        self._door = Door(connections=100)
+        self._door = Door(connections=100, waits=waits)
         self.store = store or Store(retention_days=0)
         # Each answer of a server is the test's to see: repeating has tests of its own.
         once = {"repeated_share": 0.0}
@@ -167,7 +181,7 @@ class MountedGateway:
         """What the calls that begin from now on know."""
         self.catalog.publish(snapshot(providers, keys, aliases))
 
-    def connect(self, timeout_seconds: float = 5.0) -> RawClient:
+    def connect(self, timeout_seconds: float = PATIENCE_SECONDS) -> RawClient:
         """A connection, closed with the gateway at the latest."""
         client = RawClient("127.0.0.1", self.port, timeout_seconds)
         self._clients.append(client)
@@ -205,9 +219,7 @@ class MountedGateway:
 
     def lines(self, logger: str, having: str) -> list[dict[str, Any]]:
         """The lines of another logger that have this member, one at least."""
-        return eventually(
-            lambda: [line for line in self._lines.of(logger) if having in line], seconds=10.0
-        )
+        return eventually(lambda: [line for line in self._lines.of(logger) if having in line])
 
     @property
     def fleet(self) -> Fleet:
@@ -219,7 +231,7 @@ class MountedGateway:
         """Every line of every logger of Aurora's."""
         return "\n".join(text for _, text in self._lines.texts)
 
-    def wait_until_calls(self, count: int, seconds: float = 10.0) -> None:
+    def wait_until_calls(self, count: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Until so many calls have begun."""
         eventually(lambda: self.calls >= count, seconds)
 
@@ -232,7 +244,9 @@ class MountedGateway:
         """How much is under way: calls, tasks of the loop, connections to providers in use."""
         return self.on_loop(self._running())
 
-    def wait_until(self, holds: Callable[[dict[str, int]], bool], seconds: float = 10.0) -> None:
+    def wait_until(
+        self, holds: Callable[[dict[str, int]], bool], seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Until what is `running()` is as wanted."""
         running: dict[str, int] = {}
 
@@ -242,14 +256,14 @@ class MountedGateway:
 
         assert soon(held, seconds), f"after {seconds} s: {running}"
 
-    def wait_until_relaying(self, seconds: float = 10.0) -> None:
+    def wait_until_relaying(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Until the headers of an upstream's answer are in, whether or not a body follows."""
         eventually(lambda: self.on_loop(self._relaying()), seconds)
 
     async def _relaying(self) -> bool:
         return any(_is_within(task, relay) for task in self._server.tasks)
 
-    def wait_until_idle(self, seconds: float = 10.0) -> None:
+    def wait_until_idle(self, seconds: float = PATIENCE_SECONDS) -> None:
         self.wait_until(lambda running: not any(running.values()), seconds)
 
     async def _running(self) -> dict[str, int]:
@@ -285,7 +299,7 @@ class MountedGateway:
             self._server.loop.call_soon_threadsafe(task.cancel)
 
     def on_loop(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._server.loop).result(timeout=5)
+        return asyncio.run_coroutine_threadsafe(work, self._server.loop).result(PATIENCE_SECONDS)
 
     def close(self) -> None:
         for client in self._clients:

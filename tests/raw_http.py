@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from tests.patience import PATIENCE_SECONDS
+
 Pairs = tuple[tuple[str, str], ...]
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close sends RST instead of FIN
 
@@ -140,7 +142,7 @@ def _answer(head: Head, parts: list[bytes]) -> Answer:
 class RawClient:
     """One connection. Every wait is bounded by `timeout_seconds` (TimeoutError); close it."""
 
-    def __init__(self, host: str, port: int, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, host: str, port: int, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         self._socket = socket.create_connection((host, port), timeout_seconds)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")

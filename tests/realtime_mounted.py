@@ -19,6 +19,7 @@ from providers.catalog import Catalog
 from providers.observed import Lookout
 from providers.snapshot import AliasEntry, KeyEntry, ProviderEntry
 from tests.mounted import MASTER_KEY, UPSTREAM_KEY, Lines, snapshot
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import soon
 from tests.raw_http import Answer, RawClient, request_bytes
 from tests.serving import ServerThread
@@ -80,7 +81,7 @@ class MountedRealtime:
 
     def handshake(self, target: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         """What a handshake is answered that is to be refused."""
-        client = RawClient("127.0.0.1", self.port, 5.0)
+        client = RawClient("127.0.0.1", self.port)
         try:
             client.send(request_bytes("GET", target, (*UPGRADE, *headers)))
             return client.read_answer()
@@ -102,7 +103,7 @@ class MountedRealtime:
     def running(self) -> dict[str, int]:
         """What is under way: sessions, their sockets, tasks of the loop, connections upstream."""
         work = asyncio.run_coroutine_threadsafe(self._running(), self.server.loop)
-        return work.result(timeout=5)
+        return work.result(PATIENCE_SECONDS)
 
     async def _running(self) -> dict[str, int]:
         session = self._door._transport._session
@@ -115,11 +116,13 @@ class MountedRealtime:
         }
 
     def close(self) -> None:
-        idle = soon(lambda: not any(self.running().values()), 3.0)
+        idle = soon(lambda: not any(self.running().values()), PATIENCE_SECONDS)
         running = self.running()
         lines = self._lines.of("aurora.calls")
         self._thread.stop(self.url)
-        asyncio.run_coroutine_threadsafe(self._door.aclose(), self.server.loop).result(timeout=5)
+        asyncio.run_coroutine_threadsafe(self._door.aclose(), self.server.loop).result(
+            PATIENCE_SECONDS
+        )
         logging.getLogger("aurora").removeHandler(self._lines)
         assert idle, f"still under way: {running}"
         assert len(lines) == self.sessions

@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from tests.patience import PATIENCE_SECONDS
+
 Script = Callable[[ServerConnection], Awaitable[None]]
 
 
@@ -70,11 +72,11 @@ class ScriptedRealtime:
     def will(self, script: Script) -> None:
         self._scripts.append(script)
 
-    async def began(self, seconds: float = 10.0) -> ServerConnection:
+    async def began(self, seconds: float = PATIENCE_SECONDS) -> ServerConnection:
         """The next session that has begun."""
         return await asyncio.wait_for(self._began.get(), seconds)
 
-    async def ended(self, seconds: float = 10.0) -> Ended:
+    async def ended(self, seconds: float = PATIENCE_SECONDS) -> Ended:
         """How the next session ended, once it has."""
         return await asyncio.wait_for(self._ended.get(), seconds)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.raw_http import RESET_ON_CLOSE, Pairs, parse_head
 from tests.recorded import load
 from tests.scripting import (
@@ -116,14 +117,14 @@ class _Connection(asyncio.StreamReaderProtocol):
 
     async def _converse(self) -> None:
         try:
-            while request := await self._read_request():
-                script = self.vllm.script_for(request)
+            while asked := await self._asked():
+                script, is_last = asked
                 self.in_call = True
                 if self.reader.at_eof():
                     self._client_left()
                 await self._play(script)
                 self.in_call = False
-                if script.then != "keep" or request.headers.get("connection") == "close":
+                if is_last:
                     break
         except ConnectionError:
             pass  # the client reset an idle connection
@@ -134,10 +135,21 @@ class _Connection(asyncio.StreamReaderProtocol):
             self.in_call = False
             self.writer.close()
 
+    async def _asked(self) -> tuple[Script, bool] | None:
+        """The answer to the next request, and whether it is the connection's last. The request is
+        kept in `received` alone: a test may look for what is still held of it."""
+        request = await self._read_request()
+        if request is None:
+            return None
+        script = self.vllm.script_for(request)
+        return script, script.then != "keep" or request.headers.get("connection") == "close"
+
     async def _play(self, script: Script) -> None:
         for number, data in enumerate(script.writes):
             if number:
                 await asyncio.sleep(script.pause_seconds)
+            if number == script.held_after:
+                await self.vllm.held.acquire()
             self.writer.write(data)
             await self.writer.drain()
         if script.then == "stall":
@@ -193,7 +205,7 @@ class ScriptedVllm(Scripting):
         self.required_key: str | None = None
         self.load = (0, 0)  # calls running and waiting, as /metrics tells them
         self.answers: Callable[[Received], Script | None] | None = None  # to calls without a script
-        self.keep_alive_seconds = 5.0
+        self.keep_alive_seconds = NEVER_SECONDS
         self.received: list[Received] = []
         self.discoveries: list[Received] = []
         self.spec_requests: list[Received] = []
@@ -202,6 +214,8 @@ class ScriptedVllm(Scripting):
         self.port = 0
         self.tasks: set[asyncio.Task[None]] = set()
         self.connections: set[_Connection] = set()
+        self.held = asyncio.Semaphore(0)
+        """What answers wait for that are held; see `go_on`."""
         self._failures: list[BaseException] = []
         self._departures_waited_for = 0
         self._changed = threading.Condition()
@@ -244,17 +258,21 @@ class ScriptedVllm(Scripting):
         """Refuse connections from now on, until start()."""
         self.stop()
 
-    def wait_until_received(self, count: int = 1, seconds: float = 10.0) -> None:
+    def go_on(self, answers: int = 1) -> None:
+        """Let so many held answers go on, those too that come to where they are held only later."""
+        for _ in range(answers):
+            self._loop.call_soon_threadsafe(self.held.release)
+
+    def wait_until_received(self, count: int = 1, seconds: float = PATIENCE_SECONDS) -> None:
         """Until this many calls have come in all; AssertionError when they do not."""
         with self._changed:
             came = self._changed.wait_for(lambda: len(self.received) >= count, seconds)
             assert came, f"{len(self.received)} of {count} calls came within {seconds} s"
 
-    def wait_until_left(self, seconds: float = 2.0) -> float:
+    def wait_until_left(self, seconds: float = PATIENCE_SECONDS) -> float:
         """Seconds from now until the client of a running call closed, 0 when it had already.
 
-        Each call of this waits for one departure, and not so long that a server which stalls would
-        be given up. AssertionError when none comes.
+        Each call of this waits for one departure. AssertionError when none comes.
         """
         now = time.monotonic()
         with self._changed:
@@ -330,7 +348,7 @@ class ScriptedVllm(Scripting):
         return Script(replay_writes(load(streamed if _wants_stream(request) else plain)))
 
     def _on_loop(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=5)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     async def _listen(self) -> None:
         self._server = await asyncio.get_running_loop().create_server(

@@ -26,6 +26,8 @@ class Script:
     then: Then = "keep"
     pause_seconds: float = 0
     always: bool = False
+    held_after: int | None = None
+    """After so many writes it waits for `ScriptedVllm.go_on`."""
 
 
 def head_bytes(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -120,16 +122,27 @@ class Scripting:
         pause_seconds: float = 0,
         content_type: str = EVENT_STREAM,
         always: bool = False,
+        held_after: int | None = None,
     ) -> None:
-        """Each chunk is one HTTP chunk and one write; the pause is before every write."""
+        """Each chunk is one HTTP chunk and one write; the pause is before every write. After
+        `held_after` chunks it waits for `ScriptedVllm.go_on`."""
         writes = (stream_head(content_type), *map(chunk_bytes, chunks), LAST_CHUNK)
-        self._scripts.append(Script(writes, pause_seconds=pause_seconds, always=always))
+        held = None if held_after is None else held_after + 1
+        self._scripts.append(
+            Script(writes, pause_seconds=pause_seconds, always=always, held_after=held)
+        )
 
     def will_send(
-        self, *raw: bytes, then: Then = "keep", pause_seconds: float = 0, always: bool = False
+        self,
+        *raw: bytes,
+        then: Then = "keep",
+        pause_seconds: float = 0,
+        always: bool = False,
+        held_after: int | None = None,
     ) -> None:
-        """Any bytes at all, each argument its own write; the pause is before each but the first."""
-        self._scripts.append(Script(raw, then, pause_seconds, always=always))
+        """Any bytes at all, each argument its own write; the pause is before each but the first.
+        After `held_after` writes it waits for `ScriptedVllm.go_on`."""
+        self._scripts.append(Script(raw, then, pause_seconds, always, held_after))
 
     def will_cut_after(
         self, *chunks: bytes, how: Literal["close", "reset"] = "close", always: bool = False

@@ -8,6 +8,7 @@ from typing import Any
 
 from aurora_site.server import Server
 from aurora_site.server.serving import reactor
+from tests.patience import PATIENCE_SECONDS
 
 
 class ServerThread:
@@ -25,7 +26,7 @@ class ServerThread:
             target=reactor.run, kwargs={"installSignalHandlers": False}, daemon=True
         )
         self._thread.start()
-        assert running.wait(5)
+        assert running.wait(PATIENCE_SECONDS)
 
     def start(self, application: Callable[..., Any], **options: Any) -> str:
         """The base URL, without a trailing slash, at which `application` is served."""
@@ -38,7 +39,7 @@ class ServerThread:
 
         server = Server(application, on_listening=on_listening, signal_handlers=False, **options)
         reactor.callFromThread(server.start)
-        assert listening.wait(5)
+        assert listening.wait(PATIENCE_SECONDS)
         host, port = address[0]
         url = f"http://{host}:{port}"
         self.servers[url] = server
@@ -48,7 +49,7 @@ class ServerThread:
         for each in list(self.servers) if url is None else [url]:
             server = self.servers.pop(each)
             server.stop()
-            assert server.stopped.wait(server.drain_seconds + 15)
+            assert server.stopped.wait(server.drain_seconds + PATIENCE_SECONDS)
         if url is None:
             reactor.callFromThread(reactor.stop)
-            self._thread.join(10)
+            self._thread.join(PATIENCE_SECONDS)

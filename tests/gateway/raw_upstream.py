@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 
+from tests.patience import PATIENCE_SECONDS
+
 
 class RawUpstream:
     """Listens on a port of its own and holds one connection, taken at the first use."""
 
-    def __init__(self, timeout_seconds: float = 3.0) -> None:
+    def __init__(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(timeout_seconds)
         self._timeout_seconds = timeout_seconds

@@ -16,12 +16,16 @@ from aurora_site import pages
 from gateway.bounded import AT_ONCE, MOST_UPLOADING, Bounded
 from gateway.client import Limits
 from tests.mounted import error_of
+from tests.patience import NEVER_SECONDS
+from tests.processes import eventually
 from tests.raw_http import RawClient, request_bytes
 from tests.serving import ServerThread
 
 Connect = Callable[[], RawClient]
-LIMITS = Limits(body_bytes=1000, upload_stall_seconds=0.2)
+LIMITS = Limits(body_bytes=1000, upload_stall_seconds=NEVER_SECONDS)
+HASTY = Limits(body_bytes=1000, upload_stall_seconds=0.2)
 LOGIN = "/admin/login/"
+IN_HASTE = pytest.mark.parametrize("limits", [HASTY])
 CHUNKED = ("Transfer-Encoding", "chunked")
 
 
@@ -56,9 +60,14 @@ def reading() -> Reading:
 
 
 @pytest.fixture
-def connect(server_thread: ServerThread, reading: Reading) -> Iterator[Connect]:
-    """Opens connections to `reading` behind LIMITS."""
-    url = server_thread.start(Bounded(reading, LIMITS), drain_seconds=0.05)
+def limits() -> Limits:
+    return LIMITS
+
+
+@pytest.fixture
+def connect(server_thread: ServerThread, reading: Reading, limits: Limits) -> Iterator[Connect]:
+    """Opens connections to `reading` behind `limits`."""
+    url = server_thread.start(Bounded(reading, limits), drain_seconds=0.05)
     clients: list[RawClient] = []
 
     def connected() -> RawClient:
@@ -104,6 +113,7 @@ def test_chunks_that_become_too_large_are_413(connect, reading):
     assert len(reading.taken) <= LIMITS.body_bytes
 
 
+@IN_HASTE
 @pytest.mark.parametrize("begun", [b"", b"username=a"])
 def test_a_stalled_body_is_408(connect, reading, begun):
     client = connect()
@@ -114,23 +124,24 @@ def test_a_stalled_body_is_408(connect, reading, begun):
     assert reading.whole == []
 
 
-def test_a_stalled_request_ends_its_connection_and_the_next_one_is_served(connect, reading):
+@IN_HASTE
+def test_a_stalled_request_ends_its_connection_and_the_next_one_is_served(connect):
     stalled = connect()
     stalled.send(request_bytes("POST", LOGIN, [("Content-Length", "100")]))
     assert stalled.read_answer().headers["connection"] == "close"
     assert stalled.read_rest() == b""
 
     client = connect()
-    client.send(request_bytes("POST", LOGIN, body=b"a=b"))
+    client.send(request_bytes("GET", LOGIN))
     assert client.read_answer().status == 201
 
 
 @pytest.mark.parametrize(
-    "request_sent",
+    ("request_sent", "limits"),
     [
-        request_bytes("GET", LOGIN),
-        request_bytes("POST", LOGIN, [("Content-Length", "1001")]),
-        request_bytes("POST", LOGIN, [("Content-Length", "5")]),
+        (request_bytes("GET", LOGIN), LIMITS),
+        (request_bytes("POST", LOGIN, [("Content-Length", "1001")]), LIMITS),
+        (request_bytes("POST", LOGIN, [("Content-Length", "5")]), HASTY),
     ],
     ids=["answered", "too large", "too slow"],
 )
@@ -151,8 +162,7 @@ def test_the_id_that_a_client_gives_is_kept(connect):
 
 
 def test_uploads_that_dawdle_take_no_place_from_others(server_thread, reading):
-    limits = Limits(body_bytes=1000, upload_stall_seconds=30)
-    url = server_thread.start(Bounded(reading, limits), drain_seconds=0.05)
+    url = server_thread.start(Bounded(reading, LIMITS), drain_seconds=0.05)
     port = urlsplit(url).port or 0
     with contextlib.ExitStack() as stack:
         for _ in range(2 * AT_ONCE):
@@ -165,13 +175,14 @@ def test_uploads_that_dawdle_take_no_place_from_others(server_thread, reading):
 
 
 def test_more_uploads_at_a_time_than_are_taken_in_are_503(server_thread, reading):
-    limits = Limits(body_bytes=1000, upload_stall_seconds=30)
-    url = server_thread.start(Bounded(reading, limits), drain_seconds=0.05)
+    bounded = Bounded(reading, LIMITS)
+    url = server_thread.start(bounded, drain_seconds=0.05)
     port = urlsplit(url).port or 0
     begun = request_bytes("POST", LOGIN, [("Content-Length", "100")]) + b"a"
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_UPLOADING):
             stack.enter_context(RawClient("127.0.0.1", port)).send(begun)
+        eventually(lambda: bounded._uploading == MOST_UPLOADING)
         client = stack.enter_context(RawClient("127.0.0.1", port))
         client.send(begun)
         answer = client.read_answer()
@@ -180,19 +191,23 @@ def test_more_uploads_at_a_time_than_are_taken_in_are_503(server_thread, reading
 
 
 def test_nobody_waits_for_a_place_for_ever(server_thread):
-    over = asyncio.Event()
+    begun = 0
 
     async def stuck(scope: Any, receive: Any, send: Any) -> None:
-        await over.wait()
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
 
     bounded = Bounded(stuck, LIMITS, most_waiting_seconds=0.2)
     url = server_thread.start(bounded, drain_seconds=0.05)
     port = urlsplit(url).port or 0
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(RawClient("127.0.0.1", port)) for _ in range(AT_ONCE + 1)]
-        for client in clients:
-            client.send(request_bytes("GET", LOGIN))
-        answer = clients[-1].read_answer()
+        for _ in range(AT_ONCE):
+            stack.enter_context(RawClient("127.0.0.1", port)).send(request_bytes("GET", LOGIN))
+        eventually(lambda: begun == AT_ONCE)
+        client = stack.enter_context(RawClient("127.0.0.1", port))
+        client.send(request_bytes("GET", LOGIN))
+        answer = client.read_answer()
     assert (answer.status, error_of(answer)["code"]) == (503, "not_ready")
     server_thread.stop(url)
 
@@ -213,11 +228,11 @@ def test_a_slow_answer_is_not_bounded(server_thread):
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        await asyncio.sleep(3 * LIMITS.upload_stall_seconds)
+        await asyncio.sleep(2 * HASTY.upload_stall_seconds)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"late"})
 
-    url = server_thread.start(Bounded(app, LIMITS), drain_seconds=0.05)
+    url = server_thread.start(Bounded(app, HASTY), drain_seconds=0.05)
     with RawClient("127.0.0.1", urlsplit(url).port or 0) as client:
         client.send(request_bytes("GET", "/admin/"))
         assert client.read_answer().body == b"late"

@@ -13,9 +13,8 @@ from tests.scripted_vllm import ScriptedVllm
 from tests.scripting import LAST_CHUNK, chunk_bytes, stream_head
 from tests.scripting import answer as vllm_answer
 
-LEFT_WITHIN_SECONDS = 0.1
-IDLE_WITHIN_SECONDS = 2.0
-"""Long before anything would be given up."""
+AS_LONG_AS_IT_TAKES = 60_000
+"""So many chunks that a stream does not end before its client is gone."""
 PASSED = "/p/alpha/v1/chat/completions"
 BY_MODEL = "/p/vllm/v1/chat/completions"
 
@@ -42,12 +41,12 @@ def called(gateway: MountedGateway, path: str, stream: bool) -> RawClient:
 
 
 def check_left(gateway: MountedGateway, vllm: ScriptedVllm, status: int) -> None:
-    """To be called right after the client left."""
-    assert vllm.wait_until_left() < LEFT_WITHIN_SECONDS
+    """To be called after the client left. Nothing else ends the call: no limit is reached."""
+    vllm.wait_until_left()
     record = gateway.record()
     assert (record["status"], record["reason"]) == (status, "the client left")
     assert record["provider"] == "alpha"
-    gateway.wait_until_idle(IDLE_WITHIN_SECONDS)
+    gateway.wait_until_idle()
     assert len(vllm.left_at) == 1
 
 
@@ -88,7 +87,7 @@ def test_the_client_leaves_within_a_stream(gateway, vllm, path, leave):
 
 @LEAVING
 def test_the_client_leaves_while_chunks_are_coming(gateway, vllm, leave):
-    vllm.will_stream(*[b"data: %d\n\n" % number for number in range(500)], pause_seconds=0.005)
+    vllm.will_stream(*[b"data: 1\n\n"] * AS_LONG_AS_IT_TAKES, pause_seconds=0.002)
     client = called(gateway, CHAT, stream=True)
     client.read_head()
     for _ in range(5):
@@ -117,7 +116,7 @@ def test_a_client_that_reads_nothing_holds_vllm_back_and_may_leave(gateway, vllm
     vllm.will_send(stream_head(), *[chunk_bytes(chunk)] * 1000, then="stall")
     client = called(gateway, CHAT, stream=True)
     client.read_head()
-    time.sleep(0.3)
+    time.sleep(0.2)  # for what should not be fetched
     assert gateway.running()["connections"] == 1
     getattr(client, leave)()
 
@@ -146,7 +145,7 @@ def test_the_client_leaves_within_an_upload_that_is_passed_on(gateway, vllm, lea
     record = gateway.record()
     assert (record["status"], record["provider"]) == (0, "alpha")
     assert record["reason"] == reason
-    gateway.wait_until_idle(IDLE_WITHIN_SECONDS)
+    gateway.wait_until_idle()
     assert vllm.received == []
 
 
@@ -189,7 +188,7 @@ def test_a_pipelined_call_waits_for_the_one_before_and_goes_with_its_client(gate
     client = gateway.connect()
     client.send(request("POST", CHAT, chat()) * 3)
     vllm.wait_until_received()
-    time.sleep(0.05)
+    time.sleep(0.05)  # for those that should not come
     client.close()
 
     check_left(gateway, vllm, status=0)
@@ -201,7 +200,7 @@ def test_fifty_clients_that_leave_leave_nothing_behind(gateway, vllm):
     clients = [called(gateway, CHAT, stream=True) for _ in range(50)]
     for client in clients:
         client.read_head()
-    assert gateway.running() == {"calls": 50, "tasks": 100, "connections": 50}
+    gateway.wait_until(lambda running: running == {"calls": 50, "tasks": 100, "connections": 50})
     for client in clients:
         client.close()
 
@@ -218,12 +217,14 @@ def test_who_has_the_whole_answer_may_leave(gateway, vllm):
         b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}'
     )
     said = (chunk_bytes(chunk + b"\n\n"), chunk_bytes(b"data: [DONE]\n\n"))
-    vllm.will_send(stream_head() + b"".join(said), LAST_CHUNK, pause_seconds=0.3)
+    vllm.will_send(stream_head() + b"".join(said), LAST_CHUNK, held_after=1)
     client = gateway.connect()
     body = {"model": MODEL, "max_tokens": 9, "stream": True, "messages": HELLO}
     client.send(request("POST", "/v1/messages", json.dumps(body).encode()))
 
     assert b"message_stop" in client.read_answer().body
     client.close()
+    assert gateway.call("GET", "/health").status == 200  # by now its leaving is known
+    vllm.go_on()
 
-    assert "reason" not in gateway.record()
+    assert [line.get("reason") for line in gateway.records] == [None, None]

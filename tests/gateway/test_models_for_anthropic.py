@@ -10,6 +10,7 @@ import pytest
 
 from providers.snapshot import AliasEntry, TargetEntry
 from tests.mounted import MASTER_KEY, MODEL, MountedGateway, provider
+from tests.patience import PATIENCE_SECONDS
 
 VERSION = [("anthropic-version", "2023-06-01")]
 
@@ -35,7 +36,9 @@ def many(gateway: MountedGateway, vllm: Any) -> list[str]:
 
 def sdk(gateway: MountedGateway) -> anthropic.Anthropic:
     """The official client, as it comes but for repeating. To be closed."""
-    return anthropic.Anthropic(base_url=gateway.url, api_key=MASTER_KEY, max_retries=0, timeout=10)
+    return anthropic.Anthropic(
+        base_url=gateway.url, api_key=MASTER_KEY, max_retries=0, timeout=PATIENCE_SECONDS
+    )
 
 
 def test_anthropics_client_turns_all_pages(gateway, many):

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.client import Limits
 from tests.mounted import CHAT, MASTER_KEY, MODEL, UPSTREAM_KEY, chat, error_of, provider, request
+from tests.patience import NEVER_SECONDS
 
 FIELDS = {
     "time", "level", "logger", "message", "request_id", "method", "path", "status", "provider",
@@ -50,7 +51,7 @@ def test_the_times_are_those_of_the_whole_and_of_the_upstream(gateway, vllm):
     gateway.call("POST", CHAT, chat(stream=True))
 
     line = gateway.record()
-    assert 190 < line["ms_upstream"] <= line["ms"] < 2000
+    assert 190 < line["ms_upstream"] <= line["ms"]
 
 
 def test_the_bytes_are_those_of_the_body_as_sent(gateway, vllm):
@@ -212,8 +213,14 @@ class Endings:
         return 503, "cancelled: Aurora is stopping"
 
 
-@pytest.mark.parametrize("limits", [Limits(body_bytes=2**20, upload_stall_seconds=0.2)])
-@pytest.mark.parametrize("ending", [name for name in vars(Endings) if not name.startswith("_")])
+@pytest.mark.parametrize(
+    ("ending", "limits"),
+    [
+        (name, Limits(2**20, 0.2 if name == "stalled_upload" else NEVER_SECONDS))
+        for name in vars(Endings)
+        if not name.startswith("_")
+    ],
+)
 def test_a_call_leaves_one_line_that_says_how_it_ended(gateway, vllm, ending):
     status, reason = getattr(Endings(gateway, vllm), ending)()
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests import recorded
-from tests.held import LOOK_SECONDS, held_bytes
+from tests.held import large_blocks
 from tests.mounted import CHAT, MODEL, chat, provider, request
 from tests.processes import eventually
 from tests.recorded import Recording
@@ -114,8 +114,7 @@ def test_the_events_of_a_stream_are_not_touched(gateway, vllm, chunks):
     assert answer.chunks == chunks
 
 
-MARK = "a mark of a call that streams"
-LARGE = MARK + "x" * 2**19
+LARGE = "x" * 2**19
 
 
 @pytest.mark.parametrize(
@@ -132,14 +131,16 @@ def test_nothing_holds_what_was_asked_while_a_stream_runs(gateway, vllm, path, s
     """It may be large, and the stream may run for hours."""
     vllm.will_stall(after_chunks=[b'data: {"id":1}\n\n'])
     client = gateway.connect()
-    body = msgspec.json.encode({"model": MODEL, "stream": True, **said})
-    client.send(request("POST", path, body))
-    client.read_head()
-    client.read_chunk()
-    vllm.received.clear()
-    del body
+    with large_blocks(len(LARGE) // 2) as held:
+        body = msgspec.json.encode({"model": MODEL, "stream": True, **said})
+        client.send(request("POST", path, body))
+        client.read_head()
+        client.read_chunk()
+        assert held() >= 2 * len(LARGE)  # the test's own, and what the server received
+        vllm.received.clear()
+        del body
 
-    eventually(lambda: held_bytes(MARK.encode()) == 0, LOOK_SECONDS)
+        eventually(lambda: held() == 0)
 
     client.close()
 

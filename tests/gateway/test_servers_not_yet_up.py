@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import openai
 import pytest
 
@@ -53,9 +56,12 @@ def test_once_it_has_answered_what_it_lacks_is_404(gateway, vllm):
     assert gateway.post(CHAT, {"model": "new", "messages": []}).status == 404
 
 
-def test_openais_own_client_repeats_until_it_is_up(gateway, vllm):
-    """Its first tries come before the server's news."""
-    tries = []
+def test_openais_own_client_repeats_until_it_is_up(gateway, vllm, monkeypatch):
+    """Its first tries come before the server's news. It is to wait as long as it is told."""
+    tries: list[object] = []
+    pauses: list[float] = []
+    clock = SimpleNamespace(sleep=pauses.append, time=time.time)
+    monkeypatch.setattr("openai._base_client.time", clock)
 
     def publish_after_the_first(request):
         tries.append(request)
@@ -69,4 +75,4 @@ def test_openais_own_client_repeats_until_it_is_up(gateway, vllm):
     ) as client:
         client.chat.completions.create(model="new", messages=[])
 
-    assert len(tries) == 2
+    assert (len(tries), pauses) == (2, [5.0])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from gateway.client import Limits
 from tests.mounted import CHAT, MASTER_KEY, MODEL, MountedGateway, error_of
+from tests.patience import NEVER_SECONDS
 from tests.raw_http import RawClient
 
-SMALL = pytest.mark.parametrize("limits", [Limits(body_bytes=1000, upload_stall_seconds=2.0)])
-HASTY = pytest.mark.parametrize("limits", [Limits(body_bytes=2**20, upload_stall_seconds=0.2)])
+SMALL = pytest.mark.parametrize("limits", [Limits(1000, NEVER_SECONDS)])
+HASTY = pytest.mark.parametrize("limits", [Limits(2**20, upload_stall_seconds=0.1)])
 EVERY_WAY = pytest.mark.parametrize("path", [CHAT, "/p/alpha/tokenize", "/p/vllm/tokenize"])
 
 BODY = b'{"model":"alpha/%b"' % MODEL.encode()
@@ -115,11 +115,9 @@ def test_a_client_that_goes_on_sending_can_still_read_its_413(gateway):
 def test_an_upload_that_stalls_is_408(gateway, vllm, path, sent):
     client = begin(gateway, path, "Content-Length: 100")
     client.send(sent)
-    began = time.monotonic()
 
     answer = client.read_answer()
     assert (answer.status, error_of(answer)["code"]) == (408, "upload_stalled")
-    assert 0.15 < time.monotonic() - began < 10
     assert vllm.received == []
     assert gateway.record()["reason"].startswith("upload_stalled")
     client.close()
@@ -139,12 +137,12 @@ def test_an_upload_of_single_bytes_is_408_though_it_never_stalls(gateway, vllm, 
 
 @contextlib.contextmanager
 def dripping(client: RawClient) -> Iterator[None]:
-    """Meanwhile a byte is sent every 50 ms: never a silence, but 20 bytes/s."""
+    """Meanwhile a byte is sent every 20 ms: no silence, but 50 bytes/s."""
     enough = threading.Event()
 
     def drip() -> None:
         with contextlib.suppress(OSError):
-            while not enough.wait(0.05):
+            while not enough.wait(0.02):
                 client.send(b"{")
 
     thread = threading.Thread(target=drip, daemon=True)
@@ -157,25 +155,11 @@ def dripping(client: RawClient) -> Iterator[None]:
 
 
 @HASTY
-def test_an_upload_at_a_fair_pace_may_take_longer_than_a_stall(gateway, vllm):
-    padding = b'"x":"' + b"x" * 1000 + b'",'
-    body = b"{" + padding * 12 + BODY[1:] + b"}"
-    client = begin(gateway, CHAT, f"Content-Length: {len(body)}")
-    began = time.monotonic()
-    for at in range(0, len(body), 1050):
-        client.send(body[at : at + 1050])
-        time.sleep(0.04)
-
-    assert client.read_answer().status == 200
-    assert time.monotonic() - began > 0.4
-
-
-@HASTY
 def test_the_upload_limit_does_not_end_a_slow_answer(gateway, vllm):
-    vllm.will_stream(b"data: 1\n\n", b"data: 2\n\n", pause_seconds=0.25)
+    vllm.will_stream(b"data: 1\n\n", b"data: 2\n\n", pause_seconds=0.15)
     body = BODY + b"}"
-    client = begin(gateway, CHAT, f"Content-Length: {len(body)}")
-    client.send(body)
+    client = gateway.connect()
+    client.send(head(CHAT, f"Content-Length: {len(body)}") + body)  # at once: it must not stall
 
     assert client.read_answer().chunks == [b"data: 1\n\n", b"data: 2\n\n"]
 

@@ -11,6 +11,7 @@ from openai import OpenAI
 from gateway.state.values import Copy
 from providers import secrets
 from tests.mounted import MASTER_KEY, MountedGateway
+from tests.patience import PATIENCE_SECONDS
 
 OTHER_KEY = "aurora-another-secret-of-these-tests"
 ROTATED_KEY = "aurora-rotated-secret-of-these-tests"
@@ -19,7 +20,9 @@ CONVERSATIONS = "/v1/conversations"
 
 def sdk(gateway: MountedGateway, key: str = MASTER_KEY) -> OpenAI:
     """The official client, as it comes but for repeating. To be closed."""
-    return OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, timeout=10)
+    return OpenAI(
+        base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, timeout=PATIENCE_SECONDS
+    )
 
 
 def user(text: str, **members: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,7 +17,8 @@ from gateway.fleet.breaker import FIRST_OPEN_SECONDS, MOST_IN_A_ROW
 from providers.snapshot import AliasEntry, TargetEntry
 from tests.gateway.failover.conftest import NAME, Fleet
 from tests.gateway.pure.resuming.telling import WORDS, Seen, Server
-from tests.mounted import CHAT, MASTER_KEY, MODEL, provider, request
+from tests.mounted import CHAT, MASTER_KEY, MODEL, UNHURRIED, provider, request
+from tests.patience import NEVER_SECONDS
 from tests.raw_http import Answer
 from tests.scripted_vllm import Received, ScriptedVllm
 from tests.scripting import LAST_CHUNK, Script, chunk_bytes, json_answer, stream_head
@@ -194,7 +196,7 @@ def test_it_is_finished_by_so_many_servers_and_no_more(finishing: Fleet) -> None
     assert finishing.gateway.record()["attempts"] == 1 + MOST_RESUMED
 
 
-@pytest.mark.parametrize("limits", [Limits(2**20, 4.0, ping_seconds=0.05)])
+@pytest.mark.parametrize("limits", [Limits(2**20, NEVER_SECONDS, ping_seconds=0.05)])
 def test_who_waits_for_the_next_to_begin_hears_that_it_goes_on(finishing: Fleet) -> None:
     """It reads the whole prompt and the text so far before it says anything."""
     tells(finishing.one, "one", until=3, how="it is cut")
@@ -213,7 +215,7 @@ def test_who_waits_for_the_next_to_begin_hears_that_it_goes_on(finishing: Fleet)
     client.close()
 
 
-@pytest.mark.parametrize("limits", [Limits(2**20, 4.0, ping_seconds=0.05)])
+@pytest.mark.parametrize("limits", [Limits(2**20, NEVER_SECONDS, ping_seconds=0.05)])
 def test_nor_is_silent_who_waits_in_line_for_it(fleet: Fleet) -> None:
     two = provider(fleet.two.url, "two", max_concurrency=1)
     tiers = tuple((TargetEntry(name, MODEL),) for name in ("one", "two"))
@@ -312,6 +314,7 @@ def test_the_client_who_leaves_while_another_is_asked_ends_it(finishing: Fleet) 
     assert finishing.gateway.record()["reason"] == "the client left"
 
 
+@pytest.mark.parametrize("options", [{"waits": replace(UNHURRIED, drain_seconds=0.1)}])
 def test_a_client_that_goes_with_its_whole_answer_has_not_left_it(finishing: Fleet) -> None:
     """Its server may still be about to end a stream that has said all."""
     events = Server("one", WORDS).stream(b'{"messages":[{"role":"user"}]}')

@@ -11,6 +11,7 @@ import pytest
 from gateway.sse import Parser
 from providers.snapshot import ProviderEntry
 from tests.mounted import MASTER_KEY, MODEL, MountedGateway, provider
+from tests.patience import PATIENCE_SECONDS
 from tests.raw_http import Answer
 from tests.scripted_vllm import ScriptedVllm
 
@@ -55,5 +56,5 @@ def error_of(answer: Answer) -> dict[str, Any]:
 
 def sdk(gateway: MountedGateway, **options: Any) -> anthropic.Anthropic:
     """The official client, as it comes but for repeating."""
-    given = {"api_key": MASTER_KEY, "max_retries": 0, "timeout": 10, **options}
+    given = {"api_key": MASTER_KEY, "max_retries": 0, "timeout": PATIENCE_SECONDS, **options}
     return anthropic.Anthropic(base_url=gateway.url, **given)

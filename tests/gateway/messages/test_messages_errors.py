@@ -7,6 +7,7 @@ import pytest
 from gateway.client import Limits
 from tests.gateway.messages.anthropic import COUNT, MESSAGES, WAYS, chat_only, error_of, message
 from tests.mounted import MODEL, provider
+from tests.patience import NEVER_SECONDS
 from tests.recorded import load
 
 VERSION = [("anthropic-version", "2023-06-01")]
@@ -46,7 +47,7 @@ def test_a_wrong_method(gateway, path):
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("limits", [Limits(100, 4.0)])
+@pytest.mark.parametrize("limits", [Limits(100, NEVER_SECONDS)])
 def test_a_body_that_is_too_large(gateway):
     answer = gateway.call("POST", MESSAGES, message(system="x" * 200))
 
