@@ -199,6 +199,9 @@ WORDS = st.sampled_from([
     "content", "role", "user", "assistant", "system", "tool_use", "tool_result", "tool_use_id",
     "id", "name", "input", "input_schema", "thinking", "auto", "tool", "enabled", "format",
     "json_schema", "schema", "edits", "is_error", "citations", "search_result", "tool_name",
+    "compaction", "tool_addition", "tool_removal", "definition", "bash_20250124", "memory_20250818",
+    "computer_20251124", "display_width_px", "web_search_20250305", "tool_search_tool_result",
+    "tool_references", "server_tool_use", "application/pdf", "file", "file_id", "stdout",
 ])  # fmt: skip
 LIKELY: st.SearchStrategy[Any] = st.recursive(
     WORDS
@@ -235,6 +238,27 @@ def test_any_json_is_translated_or_refused(members, turns):
     ]
 
     assert all(refused.param for refused in refusals if refused is not None)
+
+
+FOREIGN = st.builds(
+    lambda members, kind: {**members, "type": kind},
+    st.dictionaries(WORDS, LIKELY | JSON, max_size=4),
+    st.sampled_from(["server_tool_use", "mcp_tool_result", "container_upload", "hologram", ""]),
+)
+
+
+@unhurried
+@given(st.lists(FOREIGN, max_size=3), st.sampled_from(["user", "assistant", "system"]))
+def test_no_block_of_a_foreign_type_ends_a_session(blocks, role):
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": role, "content": [text("a"), *blocks, text("b")]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": blocks}]},
+    ]  # fmt: skip
+
+    said = json.dumps(chat(messages=turns)["messages"])
+
+    assert '"role": "tool"' in said
 
 
 @unhurried
