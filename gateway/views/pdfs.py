@@ -21,6 +21,11 @@ async def read_pdfs(
 
 
 def _may_be_translated(exchange: Exchange, selector: str) -> bool:
-    endpoint = exchange.endpoint
-    pool = exchange.pools.find(selector, exchange.fleet.look(), endpoint.upstream_paths)
-    return any(way.path != endpoint.path for tier in pool.tiers for way in tier.ways)
+    """Where a server's routes are not known, a 404 may send the call another way."""
+    native = exchange.endpoint.path
+    pool = exchange.pools.find(selector, exchange.fleet.look(), exchange.endpoint.upstream_paths)
+    return any(
+        way.path != native or native not in (way.provider.routes or ())
+        for tier in pool.tiers
+        for way in tier.ways
+    )

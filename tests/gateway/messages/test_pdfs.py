@@ -102,6 +102,17 @@ def test_a_scan_is_all_that_a_user_sends(client, vllm):
     assert vllm.received == []
 
 
+def test_a_pdf_in_the_first_call_to_a_server_of_unknown_routes(gateway, vllm):
+    gateway.publish(provider(vllm.url))
+    vllm.will_answer_json(404, {"detail": "Not Found"})
+    vllm.will_replay(load("full_chat_plain"))
+
+    gateway.call("POST", MESSAGES, message(messages=[asked(document("Bring tea."))]))
+
+    [sent] = vllm.received[1].json["messages"]
+    assert sent["content"] == f"{PAGE}Bring tea."
+
+
 @pytest.mark.parametrize(("path", "recording"), [(MESSAGES, "full_messages_plain"), (COUNT, "full_messages_count_tokens")])  # fmt: skip
 def test_a_server_of_messages_gets_the_pdf_as_it_came(gateway, vllm, path, recording):
     gateway.publish(provider(vllm.url, routes=frozenset({MESSAGES, COUNT})))
