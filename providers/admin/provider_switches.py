@@ -8,37 +8,46 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
-from providers import edits
+from providers import consequences, edits
+from providers.admin import confirming
 from providers.admin.history import ObjectHistory
+from providers.consequences import Consequences
 from providers.models import Provider, Source
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A field to be put on or off, and how that is called once it is done."""
+    """A field to be put on or off, how that is called, and how once it is done."""
 
     field: str
     on: bool
+    title: str
     done: str
 
 
-ENABLE, DISABLE = Switch("enabled", True, "Enabled"), Switch("enabled", False, "Disabled")
-DRAIN = Switch("draining", True, "Draining")
-TAKE_CALLS = Switch("draining", False, "Taking calls again")
+ENABLE = Switch("enabled", True, "Enable", "Enabled")
+DISABLE = Switch("enabled", False, "Disable", "Disabled")
+DRAIN = Switch("draining", True, "Drain", "Draining")
+TAKE_CALLS = Switch("draining", False, "Take calls again", "Taking calls again")
 
 
 class ProviderSwitches(ObjectHistory):
     """The actions of the list and the buttons of a provider's page that switch servers."""
 
-    actions = ("enable", "disable", "drain", "take_calls")
+    actions = ("enable", "disable", "drain", "take_calls", "delete_selected")
+    delete_confirmation_template = "admin/providers/provider/delete.html"
+    delete_selected_confirmation_template = "admin/providers/provider/delete_selected.html"
 
     def get_urls(self) -> list[URLPattern]:
         return [
@@ -94,16 +103,99 @@ class ProviderSwitches(ObjectHistory):
         self._switch(request, queryset, ENABLE)
 
     @admin.action(description="Disable", permissions=["change"])
-    def disable(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
-        self._switch(request, queryset, DISABLE)
+    def disable(
+        self, request: HttpRequest, queryset: QuerySet[Provider]
+    ) -> TemplateResponse | None:
+        return self._switch_if_confirmed(request, queryset, DISABLE)
 
     @admin.action(description="Drain", permissions=["change"])
-    def drain(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
-        self._switch(request, queryset, DRAIN)
+    def drain(self, request: HttpRequest, queryset: QuerySet[Provider]) -> TemplateResponse | None:
+        return self._switch_if_confirmed(request, queryset, DRAIN)
 
     @admin.action(description="Take calls again", permissions=["change"])
     def take_calls(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
         self._switch(request, queryset, TAKE_CALLS)
+
+    @admin.action(description="Delete", permissions=["delete"])
+    def delete_selected(
+        self, request: HttpRequest, queryset: QuerySet[Provider]
+    ) -> TemplateResponse | None:
+        """Django's, which asks first; its page says what clients would miss."""
+        page = delete_selected(self, request, queryset)
+        if page is not None:
+            lost = consequences.of_deleting({provider.pk for provider in queryset})
+            page.context_data = {**(page.context_data or {}), "sentences": lost.sentences}
+        return page
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        provider = self.get_object(request, unquote(object_id))
+        lost = consequences.of_deleting({provider.pk} if provider else set())
+        context = {"sentences": lost.sentences, **(extra_context or {})}
+        return super().delete_view(request, object_id, context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form; what is sent is saved once its consequences are confirmed."""
+        if request.method == "POST" and object_id:
+            found = self.get_object(request, unquote(object_id))
+            if found and (page := self._form_to_confirm(request, found)):
+                return page
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _form_to_confirm(self, request: HttpRequest, provider: Provider) -> TemplateResponse | None:
+        """The page that asks before a form takes a server out of service; None if it does not."""
+        took_calls = provider.takes_calls
+        form = self.get_form(request, provider, change=True)(request.POST, instance=provider)
+        is_sound = self.has_change_permission(request, provider) and form.is_valid()
+        if not is_sound or not took_calls or form.instance.takes_calls:
+            return None
+        lost = consequences.of({provider.pk})
+        if confirming.is_confirmed(request, lost):
+            return None
+        form.keep_typed_key()
+        switch = DRAIN if form.instance.enabled else DISABLE
+        stored = Provider.objects.filter(pk=provider.pk)
+        return self._ask(request, list(stored), switch, lost, confirming.carried(form.data))
+
+    def _switch_if_confirmed(
+        self, request: HttpRequest, queryset: QuerySet[Provider], switch: Switch
+    ) -> TemplateResponse | None:
+        """Switch at once where clients would miss nothing; else the page that asks first."""
+        providers = list(queryset)
+        lost = consequences.of({provider.pk for provider in providers})
+        if not confirming.is_confirmed(request, lost):
+            return self._ask(request, providers, switch, lost, confirming.carried(request.POST))
+        self._switch(request, queryset, switch)
+        return None
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        providers: list[Provider],
+        switch: Switch,
+        lost: Consequences,
+        fields: list[tuple[str, str]],
+    ) -> TemplateResponse:
+        one = providers[0] if len(providers) == 1 else None
+        named = one.name if one else f"{len(providers)} providers"
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"{switch.title} {named}?",
+            "switch": switch,
+            "providers": providers,
+            "sentences": lost.sentences,
+            "fields": [*fields, (confirming.CONFIRMED, lost.digest)],
+            "back_url": url("change", one.pk) if one else request.get_full_path(),
+        }
+        return TemplateResponse(request, "admin/providers/provider/confirm.html", context)
 
     @transaction.atomic
     def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], switch: Switch) -> None:
@@ -119,8 +211,10 @@ class ProviderSwitches(ObjectHistory):
 
         def view(request: HttpRequest, object_id: UUID) -> HttpResponse:
             provider = self.to_change(request, object_id)
-            self._switch(request, Provider.objects.filter(pk=provider.pk), switch)
-            return HttpResponseRedirect(url("change", object_id))
+            page = self._switch_if_confirmed(
+                request, Provider.objects.filter(pk=provider.pk), switch
+            )
+            return page or HttpResponseRedirect(url("change", object_id))
 
         return view
 

@@ -189,6 +189,24 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
         return instance
 
 
+class ChangedProviderSerializer(ProviderSerializer):
+    """A provider after a change, with what clients miss from then on."""
+
+    warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta(ProviderSerializer.Meta):
+        fields = (*ProviderSerializer.Meta.fields, "warnings")  # type: ignore[assignment] # longer
+
+
+class ConsequencesSerializer(serializers.Serializer[Any]):
+    """What clients would miss without a server: models that no other takes calls for, aliases that
+    name it or would be left without a server, and the same in sentences."""
+
+    models = serializers.ListField(child=serializers.CharField(), read_only=True)
+    aliases = serializers.ListField(child=serializers.CharField(), read_only=True)
+    warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+
 _NEVER_ASKED: dict[str, Any] = {
     "models": [],
     "routes": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from providers import discovery, edits, health_rows, model_search
+from providers import consequences, discovery, edits, health_rows, model_search
 from providers.api import serializers
 from providers.api.errors import Conflict
 from providers.api.permissions import MasterKeyOrStaff
@@ -32,6 +33,15 @@ MODEL = OpenApiParameter(
     "model",
     description="Only the servers that have this model, disabled ones among them. A model's id,"
     " `<provider>/<id>`, `vllm/<id>` or an alias.",
+)
+
+WARNINGS_HEADER = "Aurora-Warnings"
+MOST_WARNING_CHARACTERS = 500
+WARNINGS = OpenApiParameter(
+    WARNINGS_HEADER,
+    location=OpenApiParameter.HEADER,
+    response=True,
+    description="What clients miss from now on: a JSON list of sentences. Left out: nothing.",
 )
 
 
@@ -54,6 +64,7 @@ class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Pro
     needs = {
         "list": ("providers.view_provider",),
         "retrieve": ("providers.view_provider",),
+        "consequences": ("providers.view_provider",),
         "create": ("providers.add_provider",),
         "partial_update": ("providers.change_provider",),
         "destroy": ("providers.delete_provider",),
@@ -85,18 +96,38 @@ class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Pro
             row = _saved(self.get_serializer(data=request.data))
         return self._answer(row.name, 201)
 
+    @extend_schema(responses=serializers.ChangedProviderSerializer)
     def partial_update(self, request: Request, name: str) -> Response:
-        """Change what is sent. A row of the environment or a YAML file follows it no longer."""
+        """Change what is sent. A row of the environment or a YAML file follows it no longer.
+
+        Where it takes the server out of service, `warnings` says what clients miss."""
         with change(request):
             held = _locked(name)
+            took_calls, lost = held.takes_calls, consequences.of({held.pk})
             row = _saved(self.get_serializer(held, data=request.data, partial=True))
-        return self._answer(row.name)
+        answer = self._answer(row.name)
+        answer.data["warnings"] = lost.sentences if took_calls and not row.takes_calls else []
+        return answer
 
+    @extend_schema(responses={204: None}, parameters=[WARNINGS])
     def destroy(self, request: Request, name: str) -> Response:
         """Remove a server. The environment or YAML file brings it back if it still names it."""
         with change(request):
-            _locked(name).delete()
-        return Response(status=204)
+            held = _locked(name)
+            lost = consequences.of_deleting({held.pk})
+            held.delete()
+        return Response(status=204, headers=_warned(lost.sentences))
+
+    @extend_schema(responses=serializers.ConsequencesSerializer)
+    def consequences(self, request: Request, name: str) -> Response:
+        """What clients would miss if the server were drained, disabled or deleted now."""
+        lost = consequences.of_deleting({self.get_object().pk})
+        told = {
+            "models": lost.models,
+            "aliases": sorted({*lost.stranded, *lost.naming}),
+            "warnings": lost.sentences,
+        }
+        return Response(serializers.ConsequencesSerializer(told).data)
 
     @extend_schema(request=None)
     def refresh(self, request: Request, name: str) -> Response:
@@ -130,6 +161,12 @@ class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Pro
 
 def _locked(name: str) -> Provider:
     return get_object_or_404(Provider.objects.select_for_update(), name=name)
+
+
+def _warned(sentences: list[str]) -> dict[str, str]:
+    """The header for answers without a body. ASCII alone, whatever models and aliases are called."""
+    cut = [sentence[:MOST_WARNING_CHARACTERS] for sentence in sentences]
+    return {WARNINGS_HEADER: json.dumps(cut)} if cut else {}
 
 
 def _saved(serializer: BaseSerializer[Any]) -> Any:

@@ -184,6 +184,11 @@ class Provider(models.Model):
             )
 
     @property
+    def takes_calls(self) -> bool:
+        """Whether new calls may go to it."""
+        return self.enabled and not self.draining
+
+    @property
     def api_key(self) -> str:
         """The key that vLLM asks for, or "". Raises secrets.Unopenable if the keyring is another."""
         return secrets.unseal(self.sealed_api_key, self._key_place) if self.sealed_api_key else ""

@@ -37,6 +37,7 @@ ROUTES = [
     ("GET", f"{PROVIDERS}/gpu-1.lab", "view_provider"),
     ("PATCH", f"{PROVIDERS}/gpu-1.lab", "change_provider"),
     ("DELETE", f"{PROVIDERS}/gpu-1.lab", "delete_provider"),
+    ("GET", f"{PROVIDERS}/gpu-1.lab/consequences", "view_provider"),
     ("POST", f"{PROVIDERS}/gpu-1.lab/refresh", "change_provider"),
     ("POST", f"{PROVIDERS}/gpu-1.lab/test", "change_provider"),
     ("POST", f"{PROVIDERS}/gpu-1.lab/follow", "change_provider"),
