@@ -28,7 +28,6 @@ def test_a_missing_or_wrong_key(gateway, path, key):
     [
         (b"{", 400, "invalid_request_error"),
         (b"[]", 400, "invalid_request_error"),
-        (b"{}", 400, "invalid_request_error"),
         (message(model="nope"), 404, "not_found_error"),
         (message(model=3), 400, "invalid_request_error"),
     ],
