@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,21 @@ class Recording:
 def names(prefix: str = "") -> list[str]:
     """The names of the recordings that start with this, sorted."""
     return sorted(path.stem for path in FOLDER.glob(f"{prefix}*.json"))
+
+
+def one_of_a_kind(among: Iterable[str], *, each_path: bool = True) -> list[str]:
+    """The first of these for each status and framing of an answer, on each path if so wished."""
+    kinds = {
+        (_framing(recording), recording.path if each_path else ""): recording.name
+        for recording in map(load, sorted(among, reverse=True))
+    }
+    return sorted(kinds.values())
+
+
+def _framing(recording: Recording) -> tuple[object, ...]:
+    is_text = b"\0" not in recording.body
+    kind = recording.status, recording.method == "HEAD", is_text, bool(recording.wire)
+    return *kind, recording.chunked, recording.streamed, recording.broken
 
 
 @functools.cache

@@ -192,7 +192,7 @@ RECORDED_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("name", RECORDED_ERRORS)
+@pytest.mark.parametrize("name", recorded.one_of_a_kind(RECORDED_ERRORS, each_path=False))
 def test_every_recorded_error_becomes_one_that_a_client_can_read(gateway, vllm, name):
     vllm.will_replay(recorded.load(name))
 
