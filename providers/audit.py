@@ -18,10 +18,10 @@ def redacted(value: str) -> str:
 def register() -> None:
     auditlog.register(
         Provider,
-        exclude_fields=["created"],
+        exclude_fields=["created", "field_sources", "unnamed"],
         mask_fields=["sealed_api_key"],
         mask_callable="providers.audit.redacted",
     )
-    auditlog.register(ApiKey, exclude_fields=["created", "digest", "last_used", "owner"])
+    auditlog.register(ApiKey, exclude_fields=["created", "digest", "last_used", "owner", "unnamed"])
     auditlog.register(Alias, exclude_fields=["created"])
     auditlog.register(AliasTarget)

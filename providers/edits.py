@@ -44,6 +44,7 @@ def save(provider: Provider) -> bool:
     detaches = provider.source != Source.ADMIN and not provider.detached
     if detaches:
         provider.detached = timezone.now()
+        provider.unnamed = {}
     provider.save()
     if held.name != provider.name:
         alias_edits.rename_provider(held.name, provider.name)

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -25,6 +26,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 from unfold.decorators import display
 
+from providers.admin import sources
 from providers.admin.forms import ApiKeyForm, IssueForm, RotateForm
 from providers.admin.history import ObjectHistory
 from providers.models import ApiKey, ApiKeyQuerySet
@@ -60,7 +62,7 @@ class ApiKeyAdmin(ObjectHistory):
         "made",
         "ends",
         "used",
-        "source",
+        "from_where",
     )
     list_filter = (StateFilter, "source")
     list_per_page = 50
@@ -90,6 +92,11 @@ class ApiKeyAdmin(ObjectHistory):
     def used(self, key: ApiKey) -> SafeString | None:
         return _moment(key.last_used) if key.last_used else None
 
+    @display(description="From", ordering="source")
+    def from_where(self, key: ApiKey) -> SafeString:
+        context = {"row": key, "note": sources.key_note(key)}
+        return render_to_string("admin/providers/source.html", context)
+
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
         """Only what was edited: a revocation made meanwhile must not be written over."""
         if form.changed_data:
@@ -114,6 +121,7 @@ class ApiKeyAdmin(ObjectHistory):
             context["status"] = {
                 "key": key,
                 "colour": STATES[key.state],
+                "unnamed": sources.key_note(key),
                 "rotate_url": _url("rotate", key.pk) if self._may_rotate(request, key) else "",
                 "revoke_url": _url("revoke", key.pk) if may_change else "",
                 "successor_url": _url("change", key.successor_id) if key.successor_id else "",

@@ -23,7 +23,7 @@ from providers import consequences, edits
 from providers.admin import confirming
 from providers.admin.history import ObjectHistory
 from providers.consequences import Consequences
-from providers.models import Provider, Source
+from providers.models import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class ProviderSwitches(ObjectHistory):
         super().delete_queryset(request, queryset)
 
     def _warn_of_return(self, request: HttpRequest, providers: list[Provider]) -> None:
-        names = [provider.name for provider in providers if provider.source != Source.ADMIN]
+        names = [provider.name for provider in providers if provider.is_named]
         if names:
             text = (
                 f"{', '.join(names)}: still in the environment or YAML file, and so made again at"

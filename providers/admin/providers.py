@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from unfold.decorators import display
 
 from providers import edits, health_rows, model_search
-from providers.admin import health, live, servers
+from providers.admin import health, live, servers, sources
 from providers.admin import provider_fieldsets as fieldsets
 from providers.admin.kept_keys import Keeper
 from providers.admin.provider_buttons import ProviderButtons
@@ -43,7 +43,7 @@ class HealthFilter(admin.SimpleListFilter):
 class ProviderAdmin(ProviderButtons):
     form = ProviderForm
     list_display = ("name", "address", "health", "load", "models", "last_error", "from_where")
-    list_filter = (HealthFilter, "source", "models_mode")
+    list_filter = (HealthFilter, "source", sources.NamedFilter, "models_mode")
     list_select_related = RELATED
     list_per_page = 50
     list_fullwidth = True
@@ -94,7 +94,8 @@ class ProviderAdmin(ProviderButtons):
 
     @display(description="From", ordering="source")
     def from_where(self, provider: Provider) -> SafeString:
-        return render_to_string("admin/providers/provider/source.html", {"provider": provider})
+        context = {"row": provider, "note": sources.provider_note(provider)}
+        return render_to_string("admin/providers/source.html", context)
 
     @display(description="Connection")
     def connection(self, provider: Provider) -> SafeString:
@@ -155,6 +156,7 @@ class ProviderAdmin(ProviderButtons):
                 "refresh_url": url("refresh", stored.pk),
                 "drain_url": url("take_calls" if stored.draining else "drain", stored.pk),
                 "follow_url": url("follow", stored.pk),
+                "unnamed": sources.provider_note(stored),
                 "may_edit": self.has_change_permission(request, stored),
             }
         return super().render_change_form(request, context, *args, **kwargs)

@@ -135,11 +135,12 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
             "idle_seconds",
             "source",
             "detached",
+            "unnamed",
             "created",
             "in_flight",
             "health",
         )
-        read_only_fields = ("source", "detached", "created")
+        read_only_fields = ("source", "detached", "unnamed", "created")
 
     def get_has_api_key(self, provider: Provider) -> bool:
         return bool(provider.sealed_api_key)
@@ -241,9 +242,18 @@ class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
             "created",
             "last_used",
             "source",
+            "unnamed",
             "successor",
         )
-        read_only_fields = ("kind", "hint", "created", "last_used", "source", "successor")
+        read_only_fields = (
+            "kind",
+            "hint",
+            "created",
+            "last_used",
+            "source",
+            "unnamed",
+            "successor",
+        )
 
     def validate_expires(self, value: datetime | None) -> datetime | None:
         edits.check_is_to_come(value)

@@ -69,6 +69,9 @@ class ApiKey(models.Model):
     retired = models.DateTimeField(
         null=True, editable=False, help_text="When its environment variable stopped holding it."
     )
+    unnamed = models.DateTimeField(
+        null=True, editable=False, help_text="Since when its environment variable holds no key."
+    )
     successor = models.OneToOneField(
         "self", models.SET_NULL, null=True, editable=False, related_name="predecessor"
     )

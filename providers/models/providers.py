@@ -130,6 +130,18 @@ class Provider(models.Model):
         editable=False,
         help_text="Since when an edit in the admin keeps this row from following its source.",
     )
+    field_sources = models.JSONField(
+        default=dict,
+        db_default={},
+        editable=False,
+        help_text="Which source, env or yaml, said each field when it last named this provider.",
+    )
+    unnamed = models.JSONField(
+        default=dict,
+        db_default={},
+        editable=False,
+        help_text="Each source, env or yaml, that no longer names this provider, and since when.",
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -187,6 +199,12 @@ class Provider(models.Model):
     def takes_calls(self) -> bool:
         """Whether new calls may go to it."""
         return self.enabled and not self.draining
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the environment or the YAML file named it at the latest start."""
+        before = {*self.field_sources.values()} or {self.source}
+        return self.source != Source.ADMIN and not before <= self.unnamed.keys()
 
     @property
     def api_key(self) -> str:

@@ -55,16 +55,16 @@ def read(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> See
     return Seeds(tuple(wanted), secrets, password)
 
 
-def write(seeds: Seeds) -> list[str]:
+def write(seeds: Seeds, *, prune: bool = False) -> list[str]:
     """Make the rows be as said; what was done, one sentence each, without a secret.
 
-    It is all done or, on SeedError, nothing: what only the rows can tell is found here.
+    What is not said any more stays, unless `prune` ends it. It is all done or, on SeedError, nothing: what only the rows can tell is found here.
     """
     with transaction.atomic(), set_extra_data({"additional_data": {"by": "environment"}}):
         _wait_for_others()
         return [
-            *apply.apply(seeds.providers),
-            *keys.seed_master_keys(seeds.master_keys),
+            *apply.apply(seeds.providers, prune=prune),
+            *keys.seed_master_keys(seeds.master_keys, prune=prune),
             *superuser.seed_superuser(seeds.admin_password),
         ]
 

@@ -10,15 +10,16 @@ from django.core.exceptions import ValidationError
 from providers import addresses
 from providers.models import Provider, Source
 from providers.secrets import Unopenable
+from providers.seeding import sources
+from providers.seeding.sources import ORIGINS
 from providers.seeding.wanted import SeedError, Wanted
 
-ORIGINS = {"env": "the environment", "yaml": "the YAML file"}
 
-
-def apply(wanted: Iterable[Wanted]) -> list[str]:
+def apply(wanted: Iterable[Wanted], *, prune: bool = False) -> list[str]:
     """Make the rows be as wanted; what was done, one sentence each. A row that fits is not written.
 
-    Must run in a transaction, which the caller ends. Raises SeedError, with every problem.
+    What no source says any more stays and is told, or goes where `prune` says so. Must run in a
+    transaction, which the caller ends. Raises SeedError, with every problem.
     """
     rows = {row.name: row for row in Provider.objects.select_for_update()}
     done: list[str] = []
@@ -26,29 +27,45 @@ def apply(wanted: Iterable[Wanted]) -> list[str]:
     for one in wanted:
         row = rows.pop(one.name, None)
         try:
-            done.extend(_adopted(one, row))
+            done.extend(_adopted(one, row, prune))
         except ValidationError as error:
             problems.extend(_worded(one, error))
     if problems:
         raise SeedError("\n".join(problems))
-    return [*done, *_removed(rows.values())]
+    left = [row for row in rows.values() if _follows(row)]
+    return [*done, *(_removed(left) if prune else _kept(left))]
 
 
 def _follows(row: Provider) -> bool:
     return row.source != Source.ADMIN and row.detached is None
 
 
-def _adopted(wanted: Wanted, row: Provider | None) -> list[str]:
-    origin = ORIGINS[wanted.source]
+def _adopted(wanted: Wanted, row: Provider | None, prune: bool) -> list[str]:
+    origin = ORIGINS[Source(wanted.source)]
     if row is None:
-        _changed(Provider(name=wanted.name), wanted)
+        _changed(Provider(name=wanted.name, field_sources=dict(wanted.said_by)), wanted)
         return [f"provider {wanted.name}: added from {origin}"]
     if row.source == Source.ADMIN:
         return [f"provider {row.name}: made in the admin, so {origin} does not change it"]
     if not _follows(row):
         return [f"provider {row.name}: edited in the admin, so {origin} no longer changes it"]
+    return _followed(wanted if prune else sources.with_kept(wanted, row), row, wanted.named_by)
+
+
+def _followed(wanted: Wanted, row: Provider, named_by: frozenset[str]) -> list[str]:
+    """`wanted` has what was kept, too; `named_by` are the sources that are not silent."""
     changed = _changed(row, wanted)
-    return [f"provider {row.name}: {', '.join(changed)} changed with {origin}"] if changed else []
+    silent = {*wanted.said_by.values()} - named_by
+    sources.note(row, dict(wanted.said_by), silent)
+    origin = ORIGINS[Source(wanted.source)]
+    done = [f"provider {row.name}: {', '.join(changed)} changed with {origin}"] if changed else []
+    if silent:
+        kept = sorted(member for member, source in wanted.said_by.items() if source in silent)
+        done.append(
+            f"provider {row.name}: no longer named by {sources.worded(silent)}, whose"
+            f" {', '.join(kept)} it keeps; `manage.py seed --prune` ends that"
+        )
+    return done
 
 
 def _changed(row: Provider, wanted: Wanted) -> list[str]:
@@ -91,19 +108,31 @@ def _held(row: Provider, name: str) -> Any:
         return None
 
 
+def _kept(rows: Iterable[Provider]) -> list[str]:
+    done = []
+    for row in rows:
+        named_before = {*sources.said_of(row).values()}
+        sources.note(row, row.field_sources, named_before)
+        done.append(
+            f"provider {row.name}: no longer named by {sources.worded(named_before)}; it stays until"
+            " it is deleted in the admin, or by `manage.py seed --prune`"
+        )
+    return done
+
+
 def _removed(rows: Iterable[Provider]) -> list[str]:
-    gone = [row for row in rows if _follows(row)]
-    for row in gone:
+    done = []
+    for row in rows:
         row.delete()
-    return [
-        f"provider {row.name}: removed, since neither environment nor YAML file names it"
-        for row in gone
-    ]
+        done.append(
+            f"provider {row.name}: removed, since neither environment nor YAML file names it"
+        )
+    return done
 
 
 def _worded(wanted: Wanted, error: ValidationError) -> list[str]:
     return [
-        f"provider {wanted.name}, from {ORIGINS[wanted.source]}: {name}: {message}"
+        f"provider {wanted.name}, from {ORIGINS[Source(wanted.source)]}: {name}: {message}"
         for name, messages in error.message_dict.items()
         for message in messages
     ]

@@ -48,11 +48,12 @@ def _check_sendable(secret: str, label: str) -> None:
         )
 
 
-def seed_master_keys(said: Sequence[str]) -> list[str]:
+def seed_master_keys(said: Sequence[str], *, prune: bool = False) -> list[str]:
     """Accept these keys in place of those that the variable held before; what was done.
 
-    Must run in a transaction. A revoked or rotated key is not brought back. What is kept of a key
-    that goes belongs to the new one that takes its place, in their order.
+    Where none is said, those stay and are told, or are retired where `prune` says so. Must run in a
+    transaction. A revoked or rotated key is not brought back. What is kept of a key that goes
+    belongs to the new one that takes its place, in their order.
     """
     held = {secret: _held(secret) for secret in said}
     kept = [key for key in held.values() if key]
@@ -66,7 +67,9 @@ def seed_master_keys(said: Sequence[str]) -> list[str]:
         else:
             done += _added(secret, label, next(names), next(replaced, None))
         done += _short(secret, label)
-    return [*done, *_retired(left), *_without_access()]
+    _note_named(kept)
+    done += _retired(left) if said or prune else _still_accepted(left)
+    return [*done, *_without_access()]
 
 
 def _held(secret: str) -> ApiKey | None:
@@ -135,6 +138,22 @@ def _retired(keys: Sequence[ApiKey]) -> list[str]:
         key.retired = timezone.now()
         key.save(update_fields=["retired"])
     return [f"key {key}: retired, since {VARIABLE} no longer holds it" for key in keys]
+
+
+def _note_named(keys: Sequence[ApiKey]) -> None:
+    """It changes no key, so neither the history nor the other processes hear of it."""
+    ApiKey.objects.filter(pk__in=[key.pk for key in keys]).update(unnamed=None)
+
+
+def _still_accepted(keys: Sequence[ApiKey]) -> list[str]:
+    """Another process may have the variable, so this one ends nothing."""
+    pks = [key.pk for key in keys]
+    ApiKey.objects.filter(pk__in=pks, unnamed=None).update(unnamed=timezone.now())
+    return [
+        f"key {key}: still accepted, though {VARIABLE} is not set; it stays until it is revoked in"
+        " the admin, or retired by `manage.py seed --prune`"
+        for key in keys
+    ]
 
 
 def _without_access() -> list[str]:

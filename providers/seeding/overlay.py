@@ -26,7 +26,8 @@ def overlaid(groups: Iterable[Group], listed: Sequence[Wanted]) -> tuple[list[Wa
             continue
         attached[name] = group
         wanted = providers.get(name) or Wanted(name, "env")
-        providers[name] = replace(wanted, source="env", **group.said)
+        said_by = {**wanted.said_by, **dict.fromkeys(group.said, "env")}
+        providers[name] = replace(wanted, source="env", said_by=said_by, **group.said)
     found = [providers[name] for name in sorted(providers)]
     return found, [*problems, *(_without_models(wanted) for wanted in found if _lacks(wanted))]
 

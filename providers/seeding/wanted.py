@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,11 +18,13 @@ class Wanted:
     """One provider; what nobody said has the default that the model has too.
 
     `place` is where the YAML file speaks of it, for messages; empty if only the environment does.
+    `said_by` has the source of each member that was said.
     """
 
     name: str
     source: Literal["env", "yaml"]
     place: str = field(default="", compare=False)
+    said_by: Mapping[str, str] = field(default_factory=dict, compare=False)
     type: str = "vllm"
     base_url: str = addresses.DEFAULT_BASE_URL
     api_key: str = field(default="", repr=False)
@@ -37,6 +40,11 @@ class Wanted:
     connect_seconds: float = 5
     first_byte_seconds: float = 600
     idle_seconds: float = 300
+
+    @property
+    def named_by(self) -> frozenset[str]:
+        """The sources that name it."""
+        return frozenset(self.said_by.values()) or frozenset({self.source})
 
     @property
     def mode(self) -> str:

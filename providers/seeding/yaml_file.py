@@ -111,7 +111,8 @@ def _providers(
         if found:
             problems.extend(found)
         else:
-            yield Wanted(name, "yaml", place=f"{file}: {path}", **said)
+            said_by = dict.fromkeys(said, "yaml")
+            yield Wanted(name, "yaml", place=f"{file}: {path}", said_by=said_by, **said)
 
 
 def _blocks(document: Any, problems: list[str]) -> Iterator[tuple[Any, Any]]:

@@ -355,3 +355,17 @@ def test_a_key_that_is_not_there_is_not_found(admin_client: Client) -> None:
 
     assert admin_client.get(page(gone, "rotate")).status_code == 404
     assert admin_client.post(page(gone, "revoke")).status_code == 404
+
+
+def test_a_key_whose_variable_is_gone_is_flagged_until_it_is_over(admin_client: Client) -> None:
+    key = ApiKey.objects.register(
+        "sk-of-a-variable-0001", name="AURORA_MASTER_KEY", source="env", unnamed=timezone.now()
+    )
+
+    listed, shown = (admin_client.get(url).content.decode() for url in (KEYS, page(key)))
+    assert "no longer named" in listed
+    assert "its variable was not set. It is accepted until somebody revokes it here" in shown
+
+    key.revoke()
+    assert "no longer named" not in admin_client.get(KEYS).content.decode()
+    assert "its variable was not set" not in admin_client.get(page(key)).content.decode()

@@ -372,3 +372,21 @@ def test_the_deletion_page_names_the_provider_alone(admin_client: Client) -> Non
 
 def test_a_page_names_a_provider_as_it_is_written(admin_client: Client) -> None:
     assert "Vllm" not in text(admin_client.get(page(provider())))
+
+
+@pytest.mark.parametrize(
+    ("said", "stays"),
+    [
+        ({"base_url": "env"}, " It stays until"),
+        ({"base_url": "env", "weight": "yaml"}, " What it said stays (base_url) until"),
+    ],
+)
+def test_a_row_that_its_source_no_longer_names_says_so(
+    admin_client: Client, said: dict[str, str], stays: str
+) -> None:
+    made = provider(source="env", field_sources=said, unnamed={"env": "2026-11-30T12:00:00+00:00"})
+
+    text = admin_client.get(page(made)).content.decode()
+
+    assert f"12:00 UTC the environment did not name it.{stays} somebody deletes it here" in text
+    assert "Not named any more" not in admin_client.get(page(provider("other"))).content.decode()

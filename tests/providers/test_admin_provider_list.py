@@ -15,6 +15,7 @@ from tests.providers.admin_pages import (
     LIST,
     client_with,
     found,
+    page,
     probed,
     process,
     provider,
@@ -124,6 +125,32 @@ def test_a_row_tells_where_it_came_from_and_whether_it_was_edited(admin_client: 
     assert "edited here" not in row(admin_client, "one")
     assert "YAML file" in row(admin_client, "two")
     assert "edited here" in row(admin_client, "two")
+
+
+GONE = {"env": "2026-11-30T12:00:00+00:00"}
+
+
+def test_a_row_that_its_source_no_longer_names_is_flagged_and_found(admin_client: Client) -> None:
+    provider("one", source="env", unnamed=GONE)
+    provider("two", source="env")
+
+    shown = row(admin_client, "one")
+    assert "no longer named" in shown
+    assert "at the start of 2026-11-30 12:00 UTC the environment did not name it. It stays" in shown
+    assert "no longer named" not in row(admin_client, "two")
+    filtered = admin_client.get(f"{LIST}?named=no").content.decode()
+    assert (">one<" in filtered, ">two<" in filtered) == (True, False)
+
+
+def test_deleting_one_that_is_not_named_warns_of_no_return(admin_client: Client) -> None:
+    gone, there = provider("one", source="env", unnamed=GONE), provider("two", source="env")
+
+    pages = [
+        admin_client.post(page(each, "delete"), {"post": "yes"}, follow=True).content.decode()
+        for each in (gone, there)
+    ]
+
+    assert ["still in the environment" in text for text in pages] == [False, True]
 
 
 def test_the_list_makes_as_many_queries_for_25_providers_as_for_one(

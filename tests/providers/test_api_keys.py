@@ -21,7 +21,7 @@ from tests.providers.api_client import KEYS, MASTER, Api, master_key, refusal
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
 MEMBERS = {
-    "id", "name", "kind", "hint", "state", "expires", "created", "last_used", "source", "successor",
+    "id", "name", "kind", "hint", "state", "expires", "created", "last_used", "source", "unnamed", "successor",
 }  # fmt: skip
 
 

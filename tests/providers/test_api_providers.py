@@ -36,6 +36,7 @@ DEFAULTS = {
     "idle_seconds": 300.0,
     "source": "admin",
     "detached": None,
+    "unnamed": {},
     "in_flight": 0,
     "health": {
         "state": "unknown",

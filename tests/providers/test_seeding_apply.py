@@ -95,17 +95,39 @@ def test_a_row_follows_each_field(change, said):
 def test_a_row_that_the_environment_touches_is_the_environments():
     apply([FULL])
 
-    assert apply([replace(FULL, source="env")]) == [
+    both = {"base_url": "env", "weight": "yaml"}
+    assert apply([replace(FULL, source="env", said_by=both)]) == [
         "provider a: source changed with the environment"
     ]
-    assert held().source == Source.ENV
+    assert (held().source, held().field_sources) == (Source.ENV, both)
 
 
-def test_a_row_that_nobody_names_any_more_is_removed_with_what_was_discovered():
+def test_a_row_that_nobody_names_any_more_stays_flagged_until_it_is_named_again():
+    apply([FULL, Wanted("b", "env")])
+    before = (revision.current(), LogEntry.objects.count())
+
+    assert apply([Wanted("b", "env")]) == [
+        "provider a: no longer named by the YAML file; it stays until it is deleted in the admin,"
+        " or by `manage.py seed --prune`"
+    ]
+    since = held().unnamed
+    assert (list(since), held("b").unnamed) == (["yaml"], {})
+    assert (held().is_named, held("b").is_named) == (False, True)
+    assert held().base_url == "http://h:1/v1"
+
+    apply([Wanted("b", "env")])
+    assert held().unnamed == since
+    assert (revision.current(), LogEntry.objects.count()) == before
+
+    assert apply([FULL, Wanted("b", "env")]) == []
+    assert (held().unnamed, held().is_named) == ({}, True)
+
+
+def test_pruning_removes_what_nobody_names_with_what_was_discovered():
     apply([FULL, Wanted("b", "env")])
     Discovery.objects.create(provider=held())
 
-    assert apply([Wanted("b", "env")]) == [
+    assert apply([Wanted("b", "env")], prune=True) == [
         "provider a: removed, since neither environment nor YAML file names it"
     ]
     assert [row.name for row in Provider.objects.all()] == ["b"]
@@ -121,17 +143,18 @@ def test_a_row_edited_in_the_admin_is_left_alone(source):
     assert apply([FULL]) == [
         "provider a: edited in the admin, so the YAML file no longer changes it"
     ]
-    assert apply([]) == []
+    assert apply([], prune=True) == []
     assert held().base_url == "http://mine:1/v1"
 
 
 def test_a_row_made_in_the_admin_is_left_alone():
     Provider.objects.create(name="a", base_url="http://mine:1")
 
-    assert apply([replace(FULL, source="env")]) == [
+    both = {"base_url": "env", "weight": "yaml"}
+    assert apply([replace(FULL, source="env", said_by=both)]) == [
         "provider a: made in the admin, so the environment does not change it"
     ]
-    assert apply([]) == []
+    assert apply([], prune=True) == []
     assert held().base_url == "http://mine:1/v1"
 
 
@@ -172,9 +195,22 @@ def test_what_the_model_refuses_is_told_for_every_provider():
 
 
 def test_no_sentence_and_no_history_holds_a_key():
-    said = [*apply([FULL]), *apply([replace(FULL, api_key="another-secret")]), *apply([])]
+    said = [*apply([FULL]), *apply([replace(FULL, api_key="another-secret")])]
+    said += [*apply([]), *apply([], prune=True)]
 
     history = "".join(str(entry.changes) for entry in LogEntry.objects.all())
     assert "secret" not in "".join(said)
     assert LogEntry.objects.count() == 3
     assert "-secret" not in history
+
+
+def test_a_flagged_row_that_is_edited_in_the_admin_is_the_admins():
+    apply([FULL])
+    apply([])
+    row = held()
+    row.enabled = not row.enabled
+
+    assert edits.save(row)
+
+    assert (held().unnamed, bool(held().detached)) == ({}, True)
+    assert apply([], prune=True) == []

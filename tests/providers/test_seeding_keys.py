@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from auditlog.models import LogEntry
 from django.utils import timezone
 
 from aurora_site.keyring import Keyring
@@ -138,21 +139,50 @@ def test_a_key_beside_one_that_stays_owns_what_it_makes_alone():
     assert states() == ["active", "active"]
 
 
-def test_an_unset_variable_retires_too_and_says_that_nobody_has_access():
+def test_an_unset_variable_retires_nothing_and_flags_the_key():
+    keys.seed_master_keys([FIRST])
+    before = (revision.current(), LogEntry.objects.count())
+
+    [said] = keys.seed_master_keys([])
+
+    assert said.startswith(
+        "key AURORA_MASTER_KEY (…0001): still accepted, though AURORA_MASTER_KEY"
+    )
+    since = key(FIRST).unnamed
+    assert (key(FIRST).state, bool(since)) == ("active", True)
+    keys.seed_master_keys([])
+    assert key(FIRST).unnamed == since
+    assert (revision.current(), LogEntry.objects.count()) == before
+
+    assert keys.seed_master_keys([FIRST]) == []
+    assert key(FIRST).unnamed is None
+
+
+def test_a_changed_variable_retires_what_a_start_without_it_has_left():
+    keys.seed_master_keys([FIRST])
+    keys.seed_master_keys([])
+
+    keys.seed_master_keys([SECOND])
+
+    assert states() == ["retired", "active"]
+    assert key(FIRST).owner == key(SECOND).owner
+
+
+def test_pruning_retires_what_an_unset_variable_held_and_says_that_nobody_has_access():
     keys.seed_master_keys([FIRST])
 
-    retired, no_access = keys.seed_master_keys([])
+    retired, no_access = keys.seed_master_keys([], prune=True)
 
     assert retired.startswith("key AURORA_MASTER_KEY (…0001): retired")
     assert no_access == NO_ACCESS
-    assert keys.seed_master_keys([]) == [NO_ACCESS]
+    assert keys.seed_master_keys([], prune=True) == [NO_ACCESS]
 
 
 def test_keys_of_the_admin_are_never_retired():
     _, secret = ApiKey.objects.issue("made in the admin")
 
     keys.seed_master_keys([FIRST])
-    keys.seed_master_keys([])
+    keys.seed_master_keys([], prune=True)
 
     assert key(secret).usable
 
@@ -161,7 +191,7 @@ def test_a_key_of_the_admin_may_stand_in_the_variable_and_stays_the_admins():
     _, secret = ApiKey.objects.issue("made in the admin")
 
     assert keys.seed_master_keys([secret]) == []
-    assert keys.seed_master_keys([]) == []
+    assert keys.seed_master_keys([], prune=True) == []
     assert (key(secret).source, key(secret).state) == (Source.ADMIN, "active")
 
 

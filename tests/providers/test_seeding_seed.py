@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from aurora_site import environment
-from providers import revision
+from providers import revision, seeding
 from providers.models import ApiKey, Provider
 from providers.seeding import SeedError, seed
 
@@ -142,17 +142,116 @@ def test_what_only_the_model_refuses_writes_nothing(tmp_path):
     assert empty()
 
 
-def test_a_row_follows_from_file_to_environment_and_away(tmp_path):
+BOTH = "providers: {vllm: {type: vllm, base_url: 'http://yaml:1', idle_seconds: 9, weight: 2}}"
+SHARED = {"VLLM_BASE_URL": "http://env:1", "VLLM_API_KEY": "upstream-secret"}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Seeds with these variables and this file, as a process does at its start."""
     file = tmp_path / "config.yaml"
-    file.write_text("providers: {only: {type: vllm}}")
-    seed({}, config_path="", base_dir=tmp_path)
 
-    done = seed({"VLLM_BASE_URL": "http://h:1"}, config_path="", base_dir=tmp_path)
-    assert done[0] == "provider only: base_url, source changed with the environment"
+    def seed_with(environ: dict[str, str], yaml: str = "", *, prune: bool = False) -> list[str]:
+        file.write_text(yaml)
+        seeds = seeding.read(environ, config_path="", base_dir=tmp_path)
+        return [line for line in seeding.write(seeds, prune=prune) if line.startswith("provider")]
 
-    file.unlink()
-    done = seed({}, config_path="", base_dir=tmp_path)
-    assert done[0].startswith("provider only: removed")
+    return seed_with
+
+
+def vllm() -> tuple[str, str, float, float, str]:
+    row = Provider.objects.get(name="vllm")
+    return row.base_url, row.api_key, row.idle_seconds, row.weight, row.source
+
+
+WHOLE = ("http://env:1/v1", "upstream-secret", 9, 2, "env")
+
+
+def test_a_start_without_variables_and_file_takes_nothing(start):
+    start(SHARED, BOTH)
+
+    [said] = start({})
+
+    assert said.startswith(
+        "provider vllm: no longer named by the environment and the YAML file; it stays"
+    )
+    assert vllm() == WHOLE
+    assert start(SHARED, BOTH) == []
+
+
+def test_a_start_without_the_variables_leaves_what_they_said_and_follows_the_file(start):
+    start(SHARED, BOTH)
+
+    changed, kept = start({}, BOTH.replace("weight: 2", "weight: 3"))
+
+    assert changed == "provider vllm: weight changed with the environment"
+    assert kept == (
+        "provider vllm: no longer named by the environment, whose api_key, base_url it keeps;"
+        " `manage.py seed --prune` ends that"
+    )
+    assert vllm() == ("http://env:1/v1", "upstream-secret", 9, 3, "env")
+    row = Provider.objects.get()
+    assert (list(row.unnamed), row.is_named) == (["env"], True)
+
+
+def test_a_start_without_the_file_leaves_what_it_said_and_follows_the_variables(start):
+    start(SHARED, BOTH)
+
+    changed, _ = start({**SHARED, "VLLM_BASE_URL": "http://env:2"})
+
+    assert changed == "provider vllm: base_url changed with the environment"
+    assert vllm() == ("http://env:2/v1", "upstream-secret", 9, 2, "env")
+    assert list(Provider.objects.get().unnamed) == ["yaml"]
+
+
+def test_a_source_that_names_the_provider_says_all_of_it(start):
+    start({**SHARED, "VLLM_MODELS": "a,b"}, BOTH)
+
+    assert start({"VLLM_BASE_URL": "http://env:1"}, BOTH.replace(", weight: 2", "")) == [
+        "provider vllm: api_key, model_ids, models_mode, weight changed with the environment"
+    ]
+    assert vllm() == ("http://env:1/v1", "", 9, 1, "env")
+
+
+def test_a_list_of_models_is_kept_with_its_mode(start):
+    start({"VLLM_MODELS": "a,b"}, BOTH)
+
+    start({}, BOTH)
+
+    row = Provider.objects.get()
+    assert (row.model_ids, row.models_mode) == (["a", "b"], "fallback")
+
+
+def test_pruning_ends_what_silent_sources_said(start):
+    start(SHARED, BOTH)
+
+    assert start({}, BOTH, prune=True) == [
+        "provider vllm: base_url, api_key, source changed with the YAML file"
+    ]
+    assert vllm() == ("http://yaml:1/v1", "", 9, 2, "yaml")
+    assert Provider.objects.get().unnamed == {}
+
+    assert start({}, prune=True) == [
+        "provider vllm: removed, since neither environment nor YAML file names it"
+    ]
+
+
+def test_of_a_row_of_an_earlier_release_its_source_said_all(start):
+    start(SHARED, BOTH)
+    Provider.objects.update(field_sources={})
+
+    start({}, BOTH.replace("weight: 2", "weight: 3"))
+
+    assert vllm() == WHOLE
+
+
+def test_a_kept_key_that_no_longer_opens_is_not_kept(start):
+    start(SHARED, BOTH)
+    Provider.objects.update(sealed_api_key="AAAA" * 16)
+
+    start({}, BOTH)
+
+    assert vllm() == ("http://env:1/v1", "", 9, 2, "env")
 
 
 @pytest.fixture
@@ -182,3 +281,22 @@ def test_the_command_fails_with_the_problem(started_with):
 
     with pytest.raises(CommandError, match="VLLM_BASE_URL: a URL such as"):
         call_command("seed")
+
+
+def test_the_command_prunes_and_says_what(started_with, capsys):
+    started_with(**ENVIRON)
+    call_command("seed")
+    started_with()
+    call_command("seed")
+    capsys.readouterr()
+    assert Provider.objects.count() == 2
+    assert ApiKey.objects.usable().count() == 1
+
+    call_command("seed", prune=True)
+
+    said = capsys.readouterr().out
+    assert "provider vllm: removed, since neither" in said
+    assert "provider vllm-test: removed, since neither" in said
+    assert "retired, since AURORA_MASTER_KEY no longer holds it" in said
+    assert not Provider.objects.exists()
+    assert not ApiKey.objects.usable().exists()

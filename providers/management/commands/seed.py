@@ -5,21 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from providers.seeding import SeedError, seed
+from providers import seeding
+from providers.seeding import SeedError
 
 
 class Command(BaseCommand):
-    help = "Make providers, master key and superuser follow the environment and the YAML file."
+    help = "Make providers, master keys and superuser follow the environment and the YAML file."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--prune",
+            action="store_true",
+            help="Also remove the providers, and retire the master keys, that came from there and"
+            " are not named there any more, as far as this command's own environment says.",
+        )
+
+    def handle(self, *args: Any, prune: bool, **options: Any) -> None:
         try:
-            done = seed(
+            seeds = seeding.read(
                 settings.ENVIRONMENT.values,
                 config_path=settings.OPTIONS["AURORA_CONFIG"],
                 base_dir=settings.BASE_DIR,
             )
+            done = seeding.write(seeds, prune=prune)
         except SeedError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("\n".join(done) or "Nothing to change.")
