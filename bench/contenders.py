@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bench.client import Server
 from bench.mock import MODEL
-from bench.processes import CannotStart, Command, free_port, running, wait_until_ready
+from bench.processes import CannotStart, Command, running, wait_until_ready
+from tests.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 LITELLM = ROOT / ".litellm"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,15 +38,6 @@ def cores() -> tuple[int, int]:
     """A core for the gateway and one for load and mock; the same twice where there is but one."""
     found = sorted(os.sched_getaffinity(0))
     return found[0], found[min(1, len(found) - 1)]
-
-
-def free_port() -> int:
-    """One that the system gives nobody of its own accord, so that it is still free once a server that
-    takes its time to start listens there. Raises CannotStart."""
-    for port in random.sample(range(20_000, 30_000), 50):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise CannotStart("no port of loopback is free")
 
 
 @contextlib.contextmanager

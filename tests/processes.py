@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -25,13 +26,30 @@ T = TypeVar("T")
 
 
 def free_port(wanted: int = 0) -> int:
-    """`wanted` if nothing listens there, else a port of loopback that was free a moment ago: one
-    that the system gives nobody of its own accord, so that it stays so until a server that takes
-    its time to start listens there."""
-    for port in (wanted or random.choice(PORTS), *random.sample(PORTS, 50)):
+    """`wanted` if nobody has it, else a port of loopback for a server that takes its time to start.
+
+    Until this process ends neither the system gives it to anybody, nor this function, here or in
+    another process.
+    """
+    chance = random.SystemRandom()  # a seed of the tests' would give all workers the same
+    for port in (wanted or chance.choice(PORTS), *chance.sample(PORTS, 50)):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _claim(port)
             return port
     raise OSError("no port of loopback is free")
+
+
+def _claim(port: int) -> None:
+    """Raises OSError where a living process has claimed it."""
+    if sys.platform != "linux":
+        return
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0aurora-free-port-{port}")
+    except OSError:
+        claim.close()
+        raise
+    claim.detach()  # kept open until the process ends
 
 
 def clean_environment(settings: Mapping[str, str] = NONE) -> dict[str, str]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from bench.client import Server
 from bench.contenders import ROOT, Place, install
 from bench.mock import MODEL
-from bench.processes import CannotStart, Command, free_port, log_of, running, wait_until_ready
+from bench.processes import CannotStart, Command, log_of, running, wait_until_ready
+from tests.processes import free_port
 
 SERVERS = 50
 PROCESSES = 3

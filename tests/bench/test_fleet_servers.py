@@ -13,7 +13,7 @@ from bench.fleet.drive import Drive
 from bench.fleet.servers import Fleet
 from bench.fleet.trace import trace
 from bench.mock import MODEL
-from bench.processes import free_port
+from tests.processes import free_port
 
 pytestmark = pytest.mark.anyio
 

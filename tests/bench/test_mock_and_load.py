@@ -11,7 +11,7 @@ import pytest
 
 from bench import load, mock
 from bench.client import Broken, Server, connect, fetch
-from bench.processes import free_port
+from tests.processes import free_port
 
 pytestmark = pytest.mark.anyio
 
