@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from providers import alias_edits, secrets
+from providers import alias_edits, names, secrets
 from providers.models import Provider, Source
 
 EDITABLE = (
@@ -49,6 +49,18 @@ def save(provider: Provider) -> bool:
     if held.name != provider.name:
         alias_edits.rename_provider(held.name, provider.name)
     return detaches
+
+
+def clone(provider: Provider, name: str = "") -> Provider:
+    """A copy of `provider`, saved: under `name`, else under a free one; with its key, if that can
+    be opened; and disabled, since it would get the same server's calls twice."""
+    copy = Provider(**{field: getattr(provider, field) for field in EDITABLE})
+    taken = set(Provider.objects.values_list("name", flat=True))
+    copy.name = name or names.of_copy(provider.name, taken)
+    copy.enabled = copy.draining = False
+    copy.api_key = stored_key(provider) or ""
+    copy.save()
+    return copy
 
 
 def follow(provider: Provider) -> bool:

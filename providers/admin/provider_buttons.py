@@ -33,6 +33,7 @@ class ProviderButtons(ProviderSwitches):
             ),
             self.served("<uuid:object_id>/refresh/", self.refresh_view, "refresh"),
             self.served("<uuid:object_id>/follow/", self.follow_view, "follow"),
+            self.served("<uuid:object_id>/clone/", self.clone_view, "clone"),
             *super().get_urls(),
         ]
 
@@ -98,6 +99,23 @@ class ProviderButtons(ProviderSwitches):
             )
             self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(url("change", object_id))
+
+    def clone_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Make a copy, disabled, and lead to its page. Its key is copied too, so that whoever may
+        only add servers does not get at one."""
+        provider = self.to_change(request, object_id)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        with transaction.atomic():
+            copy = edits.clone(provider)
+        self.log_addition(request, copy, [{"added": {}}])
+        key = " with its API key" if copy.sealed_api_key else ""
+        text = (
+            f"{copy.name} is a copy of {provider.name}{key}, and disabled. Give it its own name and"
+            " base URL, save it, see whether Refresh models finds its server, and enable it."
+        )
+        self.message_user(request, text, messages.SUCCESS)
+        return HttpResponseRedirect(url("change", copy.pk))
 
 
 def _withhold_key(form: ProviderForm, stored_at: str) -> str:

@@ -157,6 +157,7 @@ class ProviderAdmin(ProviderButtons):
                 "drain_url": url("take_calls" if stored.draining else "drain", stored.pk),
                 "follow_url": url("follow", stored.pk),
                 "unnamed": sources.provider_note(stored),
+                "clone_url": url("clone", stored.pk) if self.has_add_permission(request) else "",
                 "may_edit": self.has_change_permission(request, stored),
             }
         return super().render_change_form(request, context, *args, **kwargs)

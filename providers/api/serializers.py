@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
 
 from providers import addresses, catalog, edits, health_rows, secrets
 from providers.health import Standing
 from providers.health_rows import Seen
 from providers.models import ApiKey, Provider
+from providers.models.providers import SLUG
+from providers.names import MOST_NAME_CHARACTERS
 
 MOST_NAMED = 10
 YEAR_SECONDS = 31_536_000
@@ -197,6 +201,20 @@ class ChangedProviderSerializer(ProviderSerializer):
 
     class Meta(ProviderSerializer.Meta):
         fields = (*ProviderSerializer.Meta.fields, "warnings")  # type: ignore[assignment] # longer
+
+
+class CloneSerializer(Strict):
+    """What a copy is called."""
+
+    name = serializers.CharField(
+        required=False,
+        max_length=MOST_NAME_CHARACTERS,
+        validators=[
+            RegexValidator(SLUG, "Lower-case letters, digits, and . _ - between them."),
+            UniqueValidator(Provider.objects.all()),
+        ],
+        help_text="Left out: the provider's own with -copy behind it, or the next that is free.",
+    )
 
 
 class ConsequencesSerializer(serializers.Serializer[Any]):

@@ -18,6 +18,7 @@ urlpatterns = [
     re_path(rf"{NAME}/refresh\Z", Providers.as_view({"post": "refresh"})),
     re_path(rf"{NAME}/test\Z", Providers.as_view({"post": "test"})),
     re_path(rf"{NAME}/consequences\Z", Providers.as_view({"get": "consequences"})),
+    re_path(rf"{NAME}/clone\Z", Providers.as_view({"post": "clone"})),
     re_path(rf"{NAME}/follow\Z", Providers.as_view({"post": "follow"})),
     path("aliases", Aliases.as_view({"get": "list", "post": "create"})),
     re_path(

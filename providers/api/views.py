@@ -71,6 +71,7 @@ class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Pro
         "refresh": ("providers.change_provider",),
         "test": ("providers.change_provider",),
         "follow": ("providers.change_provider",),
+        "clone": ("providers.add_provider", "providers.change_provider"),
     }
 
     @cached_property
@@ -145,6 +146,18 @@ class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Pro
         models = [card["id"] for card in outcome.cards]
         said = {"ok": outcome.ok, "text": outcome.text, "models": models}
         return Response(serializers.OutcomeSerializer(said).data)
+
+    @extend_schema(
+        request=serializers.CloneSerializer, responses={201: serializers.ProviderSerializer}
+    )
+    def clone(self, request: Request, name: str) -> Response:
+        """Copy a server with its key; the copy is disabled."""
+        with change(request):
+            held = _locked(name)
+            sent = serializers.CloneSerializer(data=request.data)
+            sent.is_valid(raise_exception=True)
+            copy = edits.clone(held, **sent.validated_data)
+        return self._answer(copy.name, 201)
 
     @extend_schema(request=None)
     def follow(self, request: Request, name: str) -> Response:

@@ -28,7 +28,7 @@ from tests.scripted_vllm import ScriptedVllm
 
 pytestmark = pytest.mark.django_db
 TEST_NEW = f"{LIST}test/"
-BUTTONS = ("test", "refresh", "follow", "drain", "take_calls")
+BUTTONS = ("test", "refresh", "follow", "drain", "take_calls", "clone")
 
 
 def sent_keys(vllm: ScriptedVllm) -> list[str | None]:

@@ -41,6 +41,7 @@ ROUTES = [
     ("POST", f"{PROVIDERS}/gpu-1.lab/refresh", "change_provider"),
     ("POST", f"{PROVIDERS}/gpu-1.lab/test", "change_provider"),
     ("POST", f"{PROVIDERS}/gpu-1.lab/follow", "change_provider"),
+    ("POST", f"{PROVIDERS}/gpu-1.lab/clone", "add_provider change_provider"),
     ("GET", KEYS, "view_apikey"),
     ("POST", KEYS, "add_apikey"),
     ("GET", f"{KEYS}/{KEY_ID}", "view_apikey"),
