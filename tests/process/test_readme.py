@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.patience import PATIENCE_SECONDS
-from tests.process.databases import Database
+from tests.process.databases import FILE_NAME, Database
 from tests.process.operators import Operator
-from tests.process.running import ROOT, Aurora, copy_program
+from tests.process.running import ROOT, Aurora, Running, copy_program
 from tests.processes import clean_environment, eventually, free_port
 from tests.scripted_vllm import ScriptedVllm
 
@@ -28,10 +29,12 @@ def blocks(heading: str) -> list[str]:
 
 
 [ENV_FILE] = blocks("Run it, test it")
+[SEVERAL] = blocks("Several processes")
 BLOCKS = blocks("Four ways to put a server behind it")
 EXAMPLES = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
 MAKE = f'make() {{ [ "$*" = run ] && exec {sys.executable} manage.py serve; }}\n'
 """What `make run` does once the requirements are installed."""
+LOOPBACK = {"AURORA_HOST": "127.0.0.1"}
 CURL_SETTINGS = 'silent\nshow-error\nno-buffer\nwrite-out = "\\n%{http_code}"\n'
 
 
@@ -132,3 +135,45 @@ def test_the_env_file_pasted_as_it_stands_starts_and_its_key_and_password_hold(
         eventually(lambda: aurora.models("choose-your-own"))
         with Operator(aurora.url, "choose-your-own-too") as operator:
             assert operator.id_of("vllm")
+
+
+def test_several_processes_started_as_printed_share_the_keys_and_servers_of_one(
+    database: Database, tmp_path: Path, vllm: ScriptedVllm
+) -> None:
+    """The block runs with nothing else set; what makes keys and servers was seeded before."""
+    (tmp_path / "checkout").mkdir()
+    checkout = copy_program(tmp_path / "checkout")
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    key, url = "sk-of-one-process-0123456789", database_url(database)
+    ports = {8081: free_port(), 8082: free_port()}
+    block = SEVERAL.replace("postgres://aurora:password@db/aurora", url)
+    block = re.sub(r"(?<=AURORA_PORT=)\d+", lambda found: str(ports[int(found[0])]), block)
+    exports, *_ = block.splitlines()
+    seeding = f"{exports}\nAURORA_MASTER_KEY={key} VLLM_BASE_URL={vllm.url} {python} manage.py seed"
+    subprocess.run(["bash", "-euc", seeding], cwd=checkout, env=clean_environment(), check=True)
+
+    script = f"trap 'kill $(jobs -p)' TERM\n{block}wait || wait\n"
+    with Running(["bash", "-uc", script], cwd=checkout, settings=LOOPBACK) as both:
+        for port in ports.values():
+            eventually(lambda: _listed(port, key), PATIENCE_SECONDS)  # noqa: B023 - at once
+        assert "retired, since" not in both.written
+        assert "removed" not in both.written
+
+
+def database_url(database: Database) -> str:
+    """The test's own database, as a URL whichever kind it is."""
+    file = Path(database.settings["AURORA_DATA_DIR"]) / FILE_NAME
+    return database.settings.get("DATABASE_URL", f"sqlite:///{file}")
+
+
+def _listed(port: int, key: str) -> bool:
+    """Whether the process at this port lists a model to the holder of the key."""
+    headers = {"Authorization": f"Bearer {key}"}
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers=headers, trust_env=False)
+    except httpx.TransportError:
+        return False
+    return answer.is_success and bool(answer.json()["data"])
