@@ -14,8 +14,9 @@ COPY gateway ./gateway
 COPY templates ./templates
 
 # A fixed uid, so that a folder of the host's can be made writable for it. The code stays root's.
+# Some platforms run the image as a user of their own, of the group root: it may use the data, too.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin aurora \
-    && install -d -m 0700 -o aurora -g aurora /data
+    && install -d -m 2770 -o aurora -g root /data
 USER 10001:10001
 
 VOLUME /data

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import environ
+
+from aurora_site import data_folder
 
 
 def of_url(url: str, folder: Path) -> dict[str, Any]:
@@ -19,3 +22,28 @@ def of_url(url: str, folder: Path) -> dict[str, Any]:
 def of_file(file: Path) -> dict[str, Any]:
     """Without a URL between, which gives some characters of a path another meaning."""
     return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file)}
+
+
+SQLITE_MENDS = {
+    "unable to open database file": "the file cannot be made or opened: see who owns the folder",
+    "attempt to write a readonly database": "the file may not be written: see who owns it",
+    "database or disk is full": "its disk is full: make room, or name another folder",
+    "disk I/O error": "its disk fails, or its file system has no locks: use a local disk, or"
+    " PostgreSQL by DATABASE_URL",
+    "locking protocol": "its file system has no locks: use a local disk, or PostgreSQL by"
+    " DATABASE_URL",
+    "database is locked": "another program holds it locked",
+}
+
+
+def why(setting: Mapping[str, Any], error: Exception) -> str:
+    """What is wrong with the database of this `setting` that failed a start, in one line: the
+    variable, the folder where it is a file, and the mend."""
+    said = " ".join(str(error).split())
+    if setting["ENGINE"] != "django.db.backends.sqlite3":
+        return f"DATABASE_URL: the database fails: {said}"
+    folder = Path(setting["NAME"]).parent
+    if isinstance(error, OSError):
+        return data_folder.explained(folder, error)
+    mend = next((mend for text, mend in SQLITE_MENDS.items() if text in said), said)
+    return f"AURORA_DATA_DIR: {folder}: {mend}"

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from aurora_site.data_folder import DataFolder
+
 FILE_NAME = "keyring"
+WRITTEN_SECONDS = 1.0
 
 
 class BadKeyring(ValueError):
@@ -39,24 +44,26 @@ class Keyring:
         return [key.hex() for key in self.derived(purpose)]
 
 
-def load(given: tuple[str, ...], data_dir: Path, *, external_database: bool) -> Keyring:
-    """The keyring that was given, else the one in the data folder, made on the first start.
-
-    With an external database a keyring of this machine alone would lock out its replicas, so one
-    must be given: BadKeyring otherwise.
-    """
-    if given:
-        return Keyring(given)
-    if external_database:
+def given(held: tuple[str, ...]) -> Keyring:
+    """The keyring for an external database. One of this machine alone would lock out its replicas,
+    so it must be given: BadKeyring otherwise."""
+    if not held:
         raise BadKeyring(
             "AURORA_SECRET_KEYS: required with DATABASE_URL, the same for every process;"
             " `openssl rand -hex 32` makes one"
         )
-    path = data_dir / FILE_NAME
+    return Keyring(held)
+
+
+def load(chosen: tuple[str, ...], folder: DataFolder) -> Keyring:
+    """The keyring that was given, else the one in the data folder, made on the first start."""
+    if chosen:
+        return Keyring(chosen)
+    path = folder.path / FILE_NAME
     try:
         if not path.exists():
-            _create(path)
-        held = tuple(path.read_text(encoding="ascii").split())
+            _create(path, folder.keyring_mode)
+        held = _read(path)
     except (OSError, UnicodeDecodeError) as error:
         raise BadKeyring(f"AURORA_DATA_DIR: {path} cannot be used: {error}") from error
     if not held:
@@ -66,15 +73,35 @@ def load(given: tuple[str, ...], data_dir: Path, *, external_database: bool) -> 
     return Keyring(held)
 
 
-def _create(path: Path) -> None:
-    """Write a new keyring whole or not at all, so that two processes starting at once share one."""
+def _create(path: Path, mode: int) -> None:
+    """Write a new keyring, whose file is there whole or not at all where the file system can link,
+    so that two processes starting at once share one."""
+    text = secrets.token_hex(32) + "\n"
     draft = path.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    _write(draft, text, mode)
     try:
         os.link(draft, path)  # fails where another process was first: then its keyring is the one
     except FileExistsError:
         pass
+    except OSError:  # a file system without links
+        with suppress(FileExistsError):
+            _write(path, text, mode)
     finally:
         draft.unlink()
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask
+        file.write(text)
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    """Another process may be between making the file and writing it."""
+    end = time.monotonic() + WRITTEN_SECONDS
+    while not (held := tuple(path.read_text(encoding="ascii").split())):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    return held

@@ -21,6 +21,19 @@ LOCK_SECONDS = 5
 """How long a request waits for what another holds locked."""
 STATEMENT_SECONDS = 15
 """As long as a host may be silent before the system gives its connection up (see `settings`)."""
+# In front of each statement, in one round trip, and for its transaction alone: a pool hands the
+# connection to others, whom a session's limits would bind. What the operator has set stays.
+_LIMITS = (
+    "SELECT "
+    + ", ".join(
+        f"CASE current_setting('{name}') WHEN '0' THEN set_config('{name}', '{seconds}s', true) END"
+        for name, seconds in (
+            ("lock_timeout", LOCK_SECONDS),
+            ("statement_timeout", STATEMENT_SECONDS),
+        )
+    )
+    + ";"
+)
 HANGING_SECONDS = 1.0
 """A connection that failed only after this may have held others up."""
 
@@ -118,29 +131,24 @@ class Outages:
             )
 
 
-def _watched(failures: list[Failure], execute: Callable[..., Any], *arguments: Any) -> Any:
-    """Execute a statement, as Django's `execute_wrapper` has it; note it where that fails."""
+def _watched(failures: list[Failure], execute: Callable[..., Any], sql: Any, *call: Any) -> Any:
+    """Execute a statement, as Django's `execute_wrapper` has it, within the limits; note it where
+    that fails."""
+    _, many, context = call
+    limited = connection.vendor == "postgresql" and isinstance(sql, str) and not many
     try:
-        return execute(*arguments)
+        done = execute(f"{_LIMITS} {sql}" if limited else sql, *call)
+        if limited:
+            context["cursor"].nextset()  # behind the result of _LIMITS
     except (OperationalError, InterfaceError) as error:
         if not _is_of_sql(error):
             failures.append(error)
         raise
+    return done
 
 
 def _limit_waiting() -> None:
-    """Of this request's connection, which is closed with it: what migrates or seeds may wait.
-
-    Limits that the operator has set, in DATABASE_URL or for the database, stay.
-    """
-    limits = {"lock_timeout": LOCK_SECONDS, "statement_timeout": STATEMENT_SECONDS}
-    statement = f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}"
-    if connection.vendor == "postgresql":
-        each = (
-            f"CASE current_setting('{name}') WHEN '0'"
-            f" THEN set_config('{name}', '{seconds}s', false) END"
-            for name, seconds in limits.items()
-        )
-        statement = f"SELECT {', '.join(each)}"
-    with connection.wrap_database_errors:
-        connection.connection.execute(statement)
+    """Of this request's connection, which is closed with it: what migrates or seeds may wait."""
+    if connection.vendor == "sqlite":
+        with connection.wrap_database_errors:
+            connection.connection.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}")

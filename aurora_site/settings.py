@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from aurora_site import database, environment, keyring, options
+from aurora_site import data_folder, database, environment, keyring, options
 from aurora_site.rest import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - read here
 from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it here
 
@@ -15,21 +15,20 @@ try:
     os.environ |= ENVIRONMENT.for_libraries
     OPTIONS = options.read(ENVIRONMENT.values)
     DATA_DIR = BASE_DIR / OPTIONS["AURORA_DATA_DIR"]
-    if not OPTIONS["DATABASE_URL"]:
-        # Nobody else's to read: who reads the sessions in the database is logged in.
-        DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    KEYRING = keyring.load(
-        OPTIONS["AURORA_SECRET_KEYS"], DATA_DIR, external_database=bool(OPTIONS["DATABASE_URL"])
-    )
-    DATABASE = (
-        database.of_url(OPTIONS["DATABASE_URL"], BASE_DIR)
-        if OPTIONS["DATABASE_URL"]
-        else database.of_file(DATA_DIR / "aurora.sqlite3")
-    )
-except (environment.BadFile, options.BadOption, keyring.BadKeyring) as error:
+    if OPTIONS["DATABASE_URL"]:
+        KEYRING = keyring.given(OPTIONS["AURORA_SECRET_KEYS"])
+        DATABASE = database.of_url(OPTIONS["DATABASE_URL"], BASE_DIR)
+    else:
+        folder = data_folder.prepare(DATA_DIR)
+        KEYRING = keyring.load(OPTIONS["AURORA_SECRET_KEYS"], folder)
+        DATABASE = database.of_file(DATA_DIR / data_folder.DATABASE)
+except (
+    environment.BadFile,
+    options.BadOption,
+    keyring.BadKeyring,
+    data_folder.BadDataFolder,
+) as error:
     sys.exit(f"aurora: {error}")
-except OSError as error:
-    sys.exit(f"aurora: AURORA_DATA_DIR: {error}")
 
 PUBLIC_URLS = OPTIONS["AURORA_PUBLIC_URL"]
 EXPECTS_TLS = any(url.is_https for url in PUBLIC_URLS)
@@ -111,6 +110,7 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
 elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
     # A database that is gone must be noticed: the thread that reads it has no other clock.
     alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = True  # a pool may end them with their transaction
     DATABASE["OPTIONS"] = {
         "connect_timeout": 5,
         "tcp_user_timeout": 15_000,

@@ -21,6 +21,8 @@ from providers.seeding.wanted import SeedError, Wanted
 __all__ = ["SeedError", "Seeds", "read", "seed", "write"]
 
 DEFAULT_FILE = "config.yaml"
+WAIT_SECONDS = 60
+"""For another process that seeds."""
 LOCK = 0x6175726F7261  # "aurora": any number will do that nobody else locks in this database
 
 T = TypeVar("T")
@@ -110,4 +112,5 @@ def _wait_for_others() -> None:
     """Let one process seed at a time, until the transaction ends. SQLite has one writer anyway."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{WAIT_SECONDS}s"])
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

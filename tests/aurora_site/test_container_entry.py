@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MASTER_KEY = "sk-aurora-container-0123456789"
 START_SECONDS = 60
 NOBODY = 65534
+RANDOM_USER = 1_000_660_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,13 @@ class Dockerfile:
     def environment(self) -> dict[str, str]:
         words = [word for rest in self.all("ENV") for word in shlex.split(rest)]
         return dict(word.split("=", 1) for word in words)
+
+    @property
+    def mode_of_data(self) -> int:
+        """Of the volume's folder."""
+        found = re.search(r"install -d -m (\d+) -o aurora -g root /data", " ".join(self.all("RUN")))
+        assert found is not None
+        return int(found[1], 8)
 
     @property
     def command(self) -> list[str]:
@@ -121,9 +130,15 @@ def dockerfile() -> Dockerfile:
     return Dockerfile.parse((ROOT / "Dockerfile").read_text())
 
 
-@pytest.fixture(scope="module")
-def container(dockerfile: Dockerfile) -> Iterator[Container]:
+@pytest.fixture(scope="module", params=["the image's user", "a user of the platform's"])
+def container(dockerfile: Dockerfile, request: pytest.FixtureRequest) -> Iterator[Container]:
+    """Some platforms, as OpenShift, run each start as another user, of the group root."""
     user, python = someone_else()
+    owner, group = user, os.getgid()
+    if request.param != "the image's user":
+        if user == os.getuid():
+            pytest.skip("NOT RUN: only root can start the image's entry point as another user")
+        user, owner, group = RANDOM_USER, NOBODY, 0
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
@@ -133,8 +148,9 @@ def container(dockerfile: Dockerfile) -> Iterator[Container]:
         (path / "python").chmod(0o755)
         for instruction in dockerfile.all("COPY"):
             copy(instruction, app)
-        data.mkdir(mode=0o700)
-        os.chown(data, user, -1)
+        data.mkdir()
+        os.chown(data, owner, group)
+        data.chmod(dockerfile.mode_of_data)
         port = free_port()
         environment = {
             name: value.replace("/data", str(data))
@@ -149,7 +165,14 @@ def container(dockerfile: Dockerfile) -> Iterator[Container]:
         }
         with (root / "log").open("wb") as log:
             process = subprocess.Popen(
-                dockerfile.command, cwd=app, env=environment, stdout=log, stderr=log, user=user
+                dockerfile.command,
+                cwd=app,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                user=user,
+                group=group,
+                extra_groups=[] if os.getuid() == 0 else None,
             )
         try:
             url = f"http://127.0.0.1:{port}"

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora_site.keyring import FILE_NAME, BadKeyring, Keyring, _create, load
+from aurora_site.data_folder import prepare
+from aurora_site.keyring import FILE_NAME, BadKeyring, Keyring, _create, given, load
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE, TWO = "1" * 32, "2" * 32
 
 
 def made(folder: Path) -> Keyring:
-    return load((), folder, external_database=False)
+    return load((), prepare(folder))
 
 
 def test_a_given_keyring_is_used_and_no_file_made(tmp_path):
-    assert load((ONE, TWO), tmp_path, external_database=False).secrets == (ONE, TWO)
-    assert load((ONE,), tmp_path, external_database=True).secrets == (ONE,)
+    assert load((ONE, TWO), prepare(tmp_path)).secrets == (ONE, TWO)
+    assert given((ONE,)).secrets == (ONE,)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -58,7 +61,7 @@ def test_a_file_may_hold_several_newest_first(tmp_path):
 def test_with_an_external_database_a_keyring_must_be_given(tmp_path):
     (tmp_path / FILE_NAME).write_text(ONE)
     with pytest.raises(BadKeyring, match="AURORA_SECRET_KEYS: required with DATABASE_URL"):
-        load((), tmp_path, external_database=True)
+        given(())
 
 
 @pytest.mark.parametrize("content", ["", "\n", "  \n\t"])
@@ -76,9 +79,29 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         made(tmp_path)
 
 
-def test_a_data_folder_that_cannot_be_used_is_named(tmp_path):
-    with pytest.raises(BadKeyring, match=r"AURORA_DATA_DIR: .*missing"):
-        made(tmp_path / "missing")
+def test_in_a_folder_that_its_group_may_write_the_group_may_read_the_keyring(tmp_path):
+    tmp_path.chmod(0o2770)
+    made(tmp_path)
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o640
+
+
+def test_a_file_system_without_links_gets_a_keyring_all_the_same(tmp_path, monkeypatch):
+    def refuse(*names: Any) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert made(tmp_path) == made(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
+
+
+def test_a_keyring_that_another_process_is_about_to_write_is_waited_for(tmp_path):
+    path = tmp_path / FILE_NAME
+    path.touch()
+    writer = threading.Timer(0.1, path.write_text, [ONE])
+    writer.start()
+    assert made(tmp_path).secrets == (ONE,)
+    writer.join()
 
 
 def test_a_folder_in_the_files_place_is_refused(tmp_path):
@@ -95,13 +118,14 @@ def test_a_draft_that_a_crash_left_behind_is_no_obstacle(tmp_path):
 
 def test_who_comes_second_leaves_the_keyring_of_the_first(tmp_path):
     first = made(tmp_path)
-    _create(tmp_path / FILE_NAME)
+    _create(tmp_path / FILE_NAME, 0o600)
     assert made(tmp_path) == first
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 
 
 RACER = """
 import pathlib, sys, time
+from aurora_site.data_folder import prepare
 from aurora_site.keyring import load
 folders = sorted(pathlib.Path(sys.argv[1]).iterdir())
 print("ready", flush=True)
@@ -109,7 +133,7 @@ began = float(sys.stdin.readline())
 for number, folder in enumerate(folders):
     while time.time() < began + number * 0.02:
         pass
-    print(load((), folder, external_database=False).secrets[0], flush=True)
+    print(load((), prepare(folder)).secrets[0], flush=True)
 """
 
 
@@ -133,7 +157,7 @@ secret_texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max
 purposes = st.text("abcz ", max_size=6)
 
 
-@given(secret_texts, secret_texts, purposes, purposes)
+@hypothesis.given(secret_texts, secret_texts, purposes, purposes)
 def test_a_derived_key_differs_by_secret_and_by_purpose(one, other, purpose, another):
     (key,) = Keyring((one,)).derived(purpose)
     assert len(key) == 32

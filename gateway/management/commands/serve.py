@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import logging
 import os
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
-from django.db import connection
 
-from aurora_site import listening
+from aurora_site import data_folder, database, listening, start_lock
 from gateway.headers import request_id
 from providers import catalog, seeding
 from providers.seeding import SeedError, Seeds
@@ -32,7 +27,6 @@ SWITCH_SECONDS = 0.0005
 own 5 ms would show in every stream."""
 STATE_SECONDS = 1.5
 """What the last responses get to be written, once no call is left."""
-MIGRATION_LOCK = 0x6D696772617465  # "migrate": any number that nobody else locks in this database
 log = logging.getLogger("aurora.serve")
 
 
@@ -46,15 +40,19 @@ class Command(BaseCommand):
         _check_address(settings.OPTIONS["AURORA_HOST"], settings.OPTIONS["AURORA_PORT"])
         try:
             seeds = _seeds()
-            with _others_waiting():
+            if not settings.OPTIONS["DATABASE_URL"]:
+                data_folder.prepare(settings.DATA_DIR).prepare_database()
+            with start_lock.held():
                 call_command("migrate", verbosity=0, interactive=False)
             for sentence in seeding.write(seeds):
                 log.info(sentence)
             snapshot = catalog.load()
         except SeedError as error:
             sys.exit("\n".join(f"aurora: {line}" for line in str(error).splitlines()))
+        except start_lock.NotHeld as error:
+            sys.exit(f"aurora: {error}")
         except (DatabaseFailure, OSError) as error:
-            sys.exit(f"aurora: DATABASE_URL: the database fails: {_one_line(error)}")
+            sys.exit(f"aurora: {database.why(settings.DATABASE, error)}")
         _serve(snapshot)
 
 
@@ -71,23 +69,6 @@ def _not_listening(host: str, port: int, error: OSError) -> str:
     return f"aurora: AURORA_HOST, AURORA_PORT: cannot listen on {host}:{port}: {reason}"
 
 
-@contextmanager
-def _others_waiting() -> Iterator[None]:
-    """One process migrates at a time; those that waited find nothing left to do."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
-            yield
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
-        return
-    folder = os.open(Path(connection.settings_dict["NAME"]).parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
-
-
 def _seeds() -> Seeds:
     """Read before the database is touched: a mistake in a variable or the file changes nothing."""
     return seeding.read(
@@ -95,10 +76,6 @@ def _seeds() -> Seeds:
         config_path=settings.OPTIONS["AURORA_CONFIG"],
         base_dir=settings.BASE_DIR,
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _serve(snapshot: Snapshot) -> None:

@@ -1,0 +1,79 @@
+"""The data folder: who may read what lies in it, and what is wrong with one that cannot be used.
+
+Its files are their owner's alone. Where the folder's group may write in it, as in a container whose
+user id changes from start to start, the group may use them too; others never.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+DATABASE = "aurora.sqlite3"
+MENDS: Mapping[int, str] = {
+    errno.EROFS: "its file system is read-only: mount it writable, or name another folder",
+    errno.ENOSPC: "its disk is full: make room, or name another folder",
+    errno.EDQUOT: "its disk quota is used up: make room, or name another folder",
+    errno.ENOTDIR: "it is no folder, or lies below a file: name another folder",
+    errno.EEXIST: "it is no folder, or lies below a file: name another folder",
+}
+
+
+class BadDataFolder(ValueError):
+    """It cannot be used. The text names the variable, the folder and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """A folder that is there and writable."""
+
+    path: Path
+    is_shared: bool
+    """Whether its group may write in it."""
+
+    @property
+    def database_mode(self) -> int:
+        return 0o660 if self.is_shared else 0o600
+
+    @property
+    def keyring_mode(self) -> int:
+        return 0o640 if self.is_shared else 0o600
+
+    def prepare_database(self) -> None:
+        """Make its file, empty, if it is missing, and let nobody read it who should not: SQLite
+        itself would let everybody."""
+        path, mode = self.path / DATABASE, self.database_mode
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+        status = path.stat()
+        if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != mode:
+            path.chmod(mode)
+
+
+def prepare(path: Path) -> DataFolder:
+    """Make the folder if it is missing. Raises BadDataFolder where nothing can be written in it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(b"x")
+        return DataFolder(path, bool(path.stat().st_mode & stat.S_IWGRP))
+    except OSError as error:
+        raise BadDataFolder(explained(path, error)) from error
+
+
+def explained(path: Path, error: OSError) -> str:
+    """What is wrong with `path`, and what mends it."""
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        mend = (
+            f"user {os.geteuid()} of group {os.getegid()} may not write there: give the folder to"
+            " that user, or let its group write in it (chgrp, chmod g+rwxs)"
+        )
+    else:
+        mend = MENDS.get(error.errno or 0, error.strerror or str(error))
+    return f"AURORA_DATA_DIR: {path}: {mend}"
