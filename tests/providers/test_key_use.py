@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 from django.db import DatabaseError, connection
 from django.utils import timezone
@@ -64,10 +62,15 @@ def test_use_of_a_key_is_no_change_that_calls_must_learn_of():
     assert revision.current() == before
 
 
-def test_a_key_that_is_gone_is_no_trouble():
-    use = KeyUse()
-    use.note(uuid.uuid4())
+def test_a_key_that_is_gone_keeps_no_other_from_being_written():
+    gone, there, use = issued("a"), issued("b"), KeyUse()
+    use.note(gone.pk)
+    use.note(there.pk)
+    ApiKey.objects.filter(pk=gone.pk).delete()
+
     use.write()
+
+    assert [key.name for key in ApiKey.objects.exclude(last_used=None)] == ["b"]
 
 
 @pytest.mark.django_db(transaction=True)

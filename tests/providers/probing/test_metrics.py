@@ -52,10 +52,22 @@ def test_a_server_without_these_gauges_does_not_tell_its_load():
     assert load(b"vllm:num_requests_running 0.0\n") == Load(0, 0) != NO_LOAD
 
 
-@given(st.binary())
-def test_no_text_breaks_it(text):
-    assert load(text).running >= 0
-    assert load(b"vllm:num_requests_waiting " + text).waiting >= 0
+NOISE = st.binary().filter(lambda text: b"vllm:" not in text)
+
+
+@given(before=NOISE, after=NOISE)
+def test_other_text_around_a_gauge_changes_nothing(before, after):
+    gauge = b"\nvllm:num_requests_waiting 7\n"
+
+    assert load(before + after) == NO_LOAD
+    assert load(before + gauge + after) == Load(running=0, waiting=7)
+
+
+@given(st.integers(0, 10**30) | st.floats(1, 1e300))
+def test_any_number_is_read_up_to_the_most(number):
+    line = f"vllm:num_requests_waiting {number!r}".encode()
+
+    assert load(line) == Load(running=0, waiting=min(int(number), MOST_CALLS))
 
 
 def test_a_line_that_is_nearly_a_number_is_read_in_one_go():
