@@ -60,17 +60,22 @@ def load(
     path = folder / FILE_NAME
     file = dotenv.read(path)
     values = {name: cleaned(value) for name, value in process.items()}
+    settings = names.Settings(options, with_providers)
     injected = kubernetes.injected(values)
-    values |= dict.fromkeys(injected, "")
+    values |= dict.fromkeys(filter(settings.has, injected), "")  # others may stand in the YAML file
     of_file = {name: value for name, value in file.values.items() if not values.get(name)}
     merged = {name: value for name, value in (values | of_file).items() if value}
-    settings = names.Settings(options, with_providers)
     merged |= secret_files.read(merged, folder, settings.has)
     others = {name: value for name, value in of_file.items() if not name.startswith(OURS)}
     notices = [
         *_injected(injected),
         *(_repeated(path, name) for name in file.repeated),
-        *(_unknown(text) for text in settings.unknown(merged)),
+        *(
+            _commented(name)
+            for name in sorted(filter(settings.has, process))
+            if " #" in values[name]
+        ),
+        *(_unknown(text) for text in settings.unknown(merged.keys() - injected)),
     ]
     return Environment(merged, others, tuple(notices))
 
@@ -89,6 +94,12 @@ def _injected(found: list[str]) -> list[Notice]:
 def _repeated(path: Path, name: str) -> Notice:
     text = f"{path}: {name} is given more than once; the last value holds"
     return Notice("aurora.W001", logging.WARNING, text)
+
+
+def _commented(name: str) -> Notice:
+    """`docker run --env-file` knows no comments behind a value."""
+    text = f"{name}: its value holds a # behind a blank; if a comment is meant, take it out"
+    return Notice("aurora.W003", logging.WARNING, text)
 
 
 def _unknown(text: str) -> Notice:

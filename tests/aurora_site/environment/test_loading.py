@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from aurora_site import environment
+from aurora_site.options import NAMES
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = "0123456789abcdef" * 2
@@ -131,3 +132,15 @@ def test_no_value_is_in_the_repr(tmp_path):
     [notice] = read.notices
     assert notice.text == f"{tmp_path / '.env'}: A is given more than once; the last value holds"
     assert "hunter2" not in repr(read)
+
+
+def test_what_may_be_a_comment_in_a_variable_of_the_process_is_told(tmp_path):
+    (tmp_path / ".env").write_text("AURORA_MASTER_KEY=a # comment\n")
+    process = {"AURORA_ADMIN_PASSWORD": "hunter2   # comment", "OTHER": "a # b"}
+
+    read = environment.load(process, tmp_path, NAMES)
+
+    assert read.values["AURORA_ADMIN_PASSWORD"] == "hunter2   # comment"
+    assert [notice.text for notice in read.notices] == [
+        "AURORA_ADMIN_PASSWORD: its value holds a # behind a blank; if a comment is meant, take it out"
+    ]

@@ -10,6 +10,7 @@ from aurora_site.environment import load
 from aurora_site.environment.kubernetes import injected
 from aurora_site.environment.names import Settings
 from aurora_site.options import NAMES
+from providers.seeding import yaml_file
 
 OF_KUBERNETES = {
     "AURORA_SERVICE_HOST": "10.96.0.12",
@@ -74,17 +75,28 @@ def test_what_somebody_has_set_is_not(name, value):
     assert injected({name: value}) == []
 
 
-def test_it_is_ignored_in_favour_of_the_file_and_told_in_one_line(tmp_path):
+def test_it_is_no_setting_and_told_in_one_line(tmp_path):
     (tmp_path / ".env").write_text("AURORA_PORT=9000\n")
+    settings = {"AURORA_PORT", "VLLM_SERVICE_PORT_MODELS", "VLLM_LLAMA_SERVICE_PORT_API_KEY"}
 
-    read = load({**OF_KUBERNETES, "HOME": "/"}, tmp_path, NAMES)
+    read = load(OF_KUBERNETES, tmp_path, NAMES)
 
-    assert read.values == {"AURORA_PORT": "9000", "HOME": "/"}
+    assert read.values["AURORA_PORT"] == "9000"
+    assert OF_KUBERNETES.keys() - read.values.keys() == settings - {"AURORA_PORT"}
     [notice] = read.notices
     assert notice.level == logging.INFO
     assert notice.text.startswith(
         "AURORA_PORT, AURORA_PORT_53_UDP, AURORA_PORT_8080_TCP and 13 more: set by Kubernetes"
     )
+
+
+def test_the_yaml_file_may_name_a_service_by_what_kubernetes_injects(tmp_path):
+    values = load(OF_KUBERNETES, tmp_path, NAMES).values
+    text = "providers: {a: {type: vllm, base_url: 'http://[${VLLM_SERVICE_HOST}]:8000'}}"
+
+    [provider], problems = yaml_file.read(text, values, file="config.yaml")
+
+    assert (provider.base_url, problems) == ("http://[fd00::14]:8000/v1", [])
 
 
 @pytest.mark.parametrize(
