@@ -47,7 +47,7 @@ class Consequences:
         if self.stranded:
             yield f"No server is left for {_listed('alias', self.stranded)}."
         if self.naming:
-            yield f"It is named by {_listed('alias', self.naming)}."
+            yield f"Targets of {_listed('alias', self.naming)} lead there by name."
 
 
 def of(leaving: Collection[UUID]) -> Consequences:

@@ -14,7 +14,7 @@ import msgspec
 from providers import secrets
 
 KEPT_SECONDS = 30 * 60
-MOST_SEALED_CHARACTERS = 4 * 2**20
+MOST_SEALED_CHARACTERS = 2**20
 """Of sealed text, as base64."""
 
 

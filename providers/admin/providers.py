@@ -22,10 +22,11 @@ from providers.admin.kept_keys import Keeper
 from providers.admin.provider_buttons import ProviderButtons
 from providers.admin.provider_form import ProviderForm, least_of
 from providers.admin.provider_switches import url
+from providers.admin.several import SeveralServers
 from providers.health_rows import RELATED
 from providers.models import Provider
 
-MOST_ERROR_CHARACTERS = 200
+MOST_ERROR_CHARACTERS = 100
 
 
 class HealthFilter(admin.SimpleListFilter):
@@ -40,7 +41,7 @@ class HealthFilter(admin.SimpleListFilter):
 
 
 @admin.register(Provider)
-class ProviderAdmin(ProviderButtons):
+class ProviderAdmin(SeveralServers, ProviderButtons):
     form = ProviderForm
     list_display = ("name", "address", "health", "load", "models", "last_error", "from_where")
     list_filter = (HealthFilter, "source", sources.NamedFilter, "models_mode")

@@ -95,7 +95,7 @@ def test_long_lists_are_cut_and_counted() -> None:
     lost = Consequences(models=tuple(f"m{n}" for n in range(25)), naming=("a", "b"))
 
     assert lost.sentences[0].endswith("m18, m19 and 5 more.")
-    assert lost.sentences[1] == "It is named by the aliases a, b."
+    assert lost.sentences[1] == "Targets of the aliases a, b lead there by name."
 
 
 def test_as_many_queries_for_many_servers_as_for_few(django_assert_max_num_queries: Any) -> None:
