@@ -21,6 +21,7 @@ from gateway.bounded import Bounded  # noqa: E402
 from gateway.client import Limits  # noqa: E402
 from gateway.consumers import Realtime  # noqa: E402
 from gateway.cors import Cors  # noqa: E402
+from gateway.fleet import Fleet  # noqa: E402
 from gateway.routing import Settings  # noqa: E402
 from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
@@ -40,27 +41,27 @@ rechecks = Rechecks()
 limits = Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"])
 store = Store(retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"])
 door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
+fleet = Fleet(catalog, lookout, repeated_share=options["AURORA_RETRY_PERCENT"] / 100)
 gateway = Gateway(
     catalog,
     door,
     limits,
     key_use.note,
     store,
+    fleet=fleet,
     background_responses=options["AURORA_BACKGROUND_RESPONSES"],
-    lookout=lookout,
     pools=Settings(
         options["AURORA_POOL_POLICY"],
         options["AURORA_QUEUE_CALLS"],
         options["AURORA_QUEUE_SECONDS"],
     ),
-    repeated_share=options["AURORA_RETRY_PERCENT"] / 100,
     ask_anew=rechecks.want,
 )
 prober = Prober(
     catalog,
     lookout,
-    gateway.fleet.reports,
-    gateway.fleet.usage,
+    fleet.reports,
+    fleet.usage,
     discovery.fetch(),
     probe_seconds=options["AURORA_PROBE_SECONDS"],
     ask_anew=rechecks.want,
@@ -82,9 +83,7 @@ routes = [
     re_path(r"^(?:$|admin(?:/|$)|api(?:/|$)|static/)", bounded_django),  # type: ignore[arg-type]
     re_path(r"", Cors(gateway, options["AURORA_CORS_ORIGINS"], limits)),  # type: ignore[arg-type]
 ]
-realtime = Realtime.as_asgi(
-    catalog=catalog, door=door, note_key_use=key_use.note, fleet=gateway.fleet
-)
+realtime = Realtime.as_asgi(catalog=catalog, door=door, note_key_use=key_use.note, fleet=fleet)
 lifespan = Lifespan(gateway.start, gateway.stop_runs, store.stop)
 application = ProtocolTypeRouter(
     {"http": URLRouter(routes), "websocket": realtime, "lifespan": lifespan}

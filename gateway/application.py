@@ -23,7 +23,6 @@ from gateway.state.store import Store
 from gateway.upstream import Door
 from gateway.views import VIEWS, Exchange
 from providers.catalog import Catalog
-from providers.observed import Lookout
 
 STOPPING = "Aurora is being stopped, and could not wait for the end of this call."
 log = logging.getLogger("aurora.gateway")
@@ -40,17 +39,16 @@ class Gateway:
         note_key_use: Callable[[UUID], None],
         store: Store,
         *,
+        fleet: Fleet,
         background_responses: int = MOST_RUNS,
-        lookout: Lookout | None = None,
         pools: Settings = Settings(),  # noqa: B008 - frozen
-        repeated_share: float = 0.2,
         ask_anew: Callable[[UUID], None] = lambda _: None,
     ) -> None:
         self._catalog, self._door, self._limits = catalog, door, limits
         self._note_key_use, self._ask_anew = note_key_use, ask_anew
         self._store, self._missing = store, MissingRoutes()
         self._pools = Pools(pools, self._missing)
-        self.fleet = Fleet(catalog, lookout or Lookout(), repeated_share=repeated_share)
+        self.fleet = fleet
         self._runs = Runs(store, background_responses)
         self._pdfs = PdfReader()
         self._is_stopping = False

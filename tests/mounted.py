@@ -25,6 +25,7 @@ from gateway.state.store import Store
 from gateway.upstream import Door, Waits
 from providers import addresses, secrets
 from providers.catalog import Catalog
+from providers.observed import Lookout
 from providers.snapshot import AliasEntry, Card, KeyEntry, ProviderEntry, Snapshot
 from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.processes import eventually, soon
@@ -138,10 +139,12 @@ class MountedGateway:
         store: Store | None = None,
         origins: tuple[str, ...] = (),
         waits: Waits = UNHURRIED,
+        of_fleet: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         """Without `store` nothing is kept, and no database is needed. Pages of `origins` may call
-        it. `options` are Gateway's."""
+        it. `of_fleet` are options of the fleet, which repeats no call unless they say so: each
+        answer of a server is the test's to see. `options` are Gateway's."""
         self.is_alone = True  # False: another one's lines are among those of this one
         self.catalog = Catalog()
         self.used_keys: list[UUID] = []
@@ -150,10 +153,19 @@ class MountedGateway:
         self._thread = thread
         self._door = Door(connections=100, waits=waits)
         self.store = store or Store(retention_days=0)
-        # Each answer of a server is the test's to see: repeating has tests of its own.
-        once = {"repeated_share": 0.0}
+        self.lookout = Lookout()
+        self.fleet = Fleet(
+            self.catalog, self.lookout, **{"repeated_share": 0.0, **(of_fleet or {})}
+        )
+        """What it sees of the servers; to be looked at while it is idle, or `on_loop`."""
         self._gateway = Gateway(
-            self.catalog, self._door, limits, self.used_keys.append, self.store, **once | options
+            self.catalog,
+            self._door,
+            limits,
+            self.used_keys.append,
+            self.store,
+            fleet=self.fleet,
+            **options,
         )
         self._clients: list[RawClient] = []
         logging.getLogger("aurora").addHandler(self._lines)
@@ -220,11 +232,6 @@ class MountedGateway:
     def lines(self, logger: str, having: str) -> list[dict[str, Any]]:
         """The lines of another logger that have this member, one at least."""
         return eventually(lambda: [line for line in self._lines.of(logger) if having in line])
-
-    @property
-    def fleet(self) -> Fleet:
-        """What it sees of the servers; to be looked at while it is idle, or `on_loop`."""
-        return self._gateway.fleet
 
     @property
     def log_text(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,7 @@ MOST_TURNS = 4096
 NOTHING_TO_SAY = Report()
 
 Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Patience:
 
 
 class Fleet:
-    """`look` comes before anything is asked. `now` is its clock, in seconds; it only grows."""
+    """`look` comes before anything is asked. `now` is its clock, in seconds; it only grows. By
+    `sleep` a call waits before it is sent once more."""
 
     def __init__(
         self,
@@ -68,8 +70,12 @@ class Fleet:
         *,
         repeated_share: float = 0.2,
         clock: Clock = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        self._catalog, self._lookout, self.now = catalog, lookout, clock
+        self._catalog, self._lookout = catalog, lookout
+        self.now, self.sleep = clock, sleep
+        self._look_seconds = look_seconds
         self.budget = Budget(repeated_share, clock())
         self._sights: dict[UUID, Sight] = {}
         self._changes = Changes()
@@ -91,7 +97,7 @@ class Fleet:
         """Take in what has changed; the newest snapshot. Costs next to nothing where nothing has."""
         snapshot, observed, now = self._catalog.current(), self._lookout.current(), self.now()
         is_new = observed is not self._observed or snapshot is not self._snapshot
-        if not is_new and now - self._looked_at < LOOK_SECONDS:
+        if not is_new and now - self._looked_at < self._look_seconds:
             return snapshot
         if is_new:
             self._know(snapshot, observed)
@@ -286,7 +292,7 @@ class Fleet:
 
     async def wait(self, tier: Tier, patience: Patience, still: Callable[[], bool]) -> Place | None:
         """A place at one of the tier's servers, once one is free. None when the patience is over,
-        or when `still` says, about once a second, that there is nothing to wait for any more.
+        or when `still` says, every `look_seconds`, that there is nothing to wait for any more.
 
         Tiers of the same servers have one line. Raises LineFull.
         """
@@ -310,7 +316,7 @@ class Fleet:
             for sight in self.sights(tier):  # one may have room that nobody before could use
                 self._call_up(sight)
             while not turn.done() and (left := until - self.now()) > 0 and still():
-                await asyncio.wait({turn}, timeout=min(left, LOOK_SECONDS))
+                await asyncio.wait({turn}, timeout=min(left, self._look_seconds))
             is_taken = turn.done()
             return turn.result() if is_taken else None
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from uuid import UUID
@@ -262,7 +261,7 @@ class Search:
         if not failover.may_ask_again(error) or not self._fleet.budget.spend(self._fleet.now()):
             return False
         self._rounds += 1
-        await asyncio.sleep(seconds)
+        await self._fleet.sleep(seconds)
         self._tried.clear()
         return True
 

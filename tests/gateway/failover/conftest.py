@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from gateway.client import Limits
-from providers.observed import Lookout, Observation, Observed, State
+from providers.observed import Observation, Observed, State
 from providers.snapshot import AliasEntry, ProviderEntry, TargetEntry
+from tests.gateway.fleet.servers import Clock
 from tests.mounted import CHAT, MASTER_KEY, MODEL, MountedGateway, key_of, provider
 from tests.raw_http import Answer
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
 
+LOOK_SECONDS = 0.02
+"""So often those who wait look whether there is still something to wait for."""
 NAME = "the-model"
 """The alias: `one` first, then `two`."""
 OTHER_KEY = "the-secret-of-another-application"
@@ -26,7 +30,9 @@ class Fleet:
     """A gateway before two servers."""
 
     gateway: MountedGateway
-    lookout: Lookout
+    clock: Clock
+    """By which breakers open and those who wait lose patience. It stands unless a test moves it, or
+    a call sleeps before it is sent once more, which takes no time."""
     one: ScriptedVllm
     two: ScriptedVllm
     entries: dict[str, ProviderEntry]
@@ -53,7 +59,7 @@ class Fleet:
     def observe(self, name: str, state: State, recovered: int = 0) -> None:
         """What the prober says of one of them."""
         seen = Observation(state, "so the prober says", recovered=recovered)
-        self.lookout.publish(Observed({self.entries[name].id: seen}))
+        self.gateway.lookout.publish(Observed({self.entries[name].id: seen}))
 
     def chat(self, model: str = NAME, *, key: str = MASTER_KEY, **members: Any) -> Answer:
         return self.gateway.post(CHAT, {"model": model, "messages": [], **members}, key=key)
@@ -72,18 +78,35 @@ def _same_id(entry: ProviderEntry, held: ProviderEntry | None) -> ProviderEntry:
 
 @pytest.fixture
 def options() -> dict[str, Any]:
-    """Gateway's; a test that needs others parametrizes them."""
+    """Of the gateway; a test that needs others parametrizes them."""
     return {}
 
 
 @pytest.fixture
-def fleet(server_thread: ServerThread, limits: Limits, options: dict[str, Any]) -> Iterator[Fleet]:
+def of_fleet() -> dict[str, Any]:
+    """Of its fleet, likewise."""
+    return {}
+
+
+@pytest.fixture
+def fleet(
+    server_thread: ServerThread, limits: Limits, options: dict[str, Any], of_fleet: dict[str, Any]
+) -> Iterator[Fleet]:
+    clock = Clock()
+    usual: dict[str, Any] = {"repeated_share": 0.2, "look_seconds": LOOK_SECONDS}
+    usual |= {"clock": clock, "sleep": clock.sleep}
     with ScriptedVllm() as one, ScriptedVllm() as two:
-        lookout = Lookout()
-        gateway = MountedGateway(
-            server_thread, limits, **{"lookout": lookout, "repeated_share": 0.2, **options}
-        )
-        fleet = Fleet(gateway, lookout, one, two, {})
+        gateway = MountedGateway(server_thread, limits, of_fleet=usual | of_fleet, **options)
+        fleet = Fleet(gateway, clock, one, two, {})
         fleet.publish()
         yield fleet
         gateway.close()
+
+
+@pytest.fixture
+def elsewhere(fleet: Fleet) -> Iterator[ThreadPoolExecutor]:
+    """For calls that a test does not wait for; what the servers hold goes on in the end."""
+    with ThreadPoolExecutor(20) as pool:
+        yield pool
+        for server in (fleet.one, fleet.two):
+            server.go_on(20)

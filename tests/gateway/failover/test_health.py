@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 import pytest
 
@@ -41,7 +39,9 @@ def test_where_nobody_else_is_left_it_is_asked_all_the_same(fleet: Fleet) -> Non
 def test_where_all_are_alike_none_of_them_gets_all_calls(fleet: Fleet, why: str) -> None:
     if why == "probes find all unwell":
         ids = [entry.id for entry in fleet.entries.values()]
-        fleet.lookout.publish(Observed(dict.fromkeys(ids, Observation(State.MISCONFIGURED))))
+        fleet.gateway.lookout.publish(
+            Observed(dict.fromkeys(ids, Observation(State.MISCONFIGURED)))
+        )
     else:
         for server in (fleet.one, fleet.two):
             server.will_answer(429, [("Retry-After", "30")])
@@ -96,7 +96,7 @@ def test_while_it_is_tried_the_others_are_told_to_come_back_soon(fleet: Fleet) -
     fleet.one.answers = lambda _: Script((json_answer(503, {}),))
     while fleet.chat(ONE).headers.get("x-aurora-attempts"):
         pass
-    time.sleep(FIRST_OPEN_SECONDS * 1.25)
+    fleet.clock.seconds += FIRST_OPEN_SECONDS * 1.25
     before = len(fleet.one.received)
     fleet.one.will_stall()
     trial = fleet.gateway.connect()

@@ -3,7 +3,6 @@ often than it should."""
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from providers.snapshot import AliasEntry, TargetEntry
 from tests.gateway.failover.conftest import NAME, Fleet
 from tests.gateway.failover.test_sentences import tells
 from tests.mounted import CHAT, MASTER_KEY, MODEL, error_of, provider, request
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import eventually
 from tests.raw_http import request_bytes
 from tests.scripting import json_answer
@@ -58,9 +58,9 @@ def test_nor_again_while_it_waits_for_one_that_may_have_it(fleet: Fleet) -> None
     with ThreadPoolExecutor(1) as elsewhere:
         body = {"model": MODEL, "input": "x"}
         waits = elsewhere.submit(fleet.gateway.post, "/p/vllm/classify", body)
-        eventually(lambda: any(r.waiting for r in fleet.gateway.fleet.reports().values()), 10.0)
+        eventually(lambda: any(r.waiting for r in fleet.gateway.fleet.reports().values()))
         held.close()
-        assert waits.result(3).headers["x-aurora-provider"] == "two"
+        assert waits.result(PATIENCE_SECONDS).headers["x-aurora-provider"] == "two"
 
     assert len(fleet.one.received) == 1
 
@@ -75,7 +75,7 @@ def test_a_stream_refused_for_what_it_asks_is_the_answer_and_says_nothing_of_the
     assert {answer.body for answer in answers} == {BAD_VALUE + DONE}
     assert {answer.headers["x-aurora-attempts"] for answer in answers} == {"1"}
     assert fleet.calls == (2 * MOST_IN_A_ROW, 0)
-    eventually(lambda: fleet.gateway.fleet.reports() == {}, 10.0)
+    eventually(lambda: fleet.gateway.fleet.reports() == {})
 
 
 def test_so_is_one_that_is_translated(fleet: Fleet) -> None:
@@ -98,7 +98,7 @@ def test_nor_does_a_translated_one_that_fails_later_for_what_it_asks(fleet: Flee
         assert b"logit_bias" in fleet.gateway.post("/v1/messages", body).body
 
     assert fleet.calls == (2 * MOST_IN_A_ROW, 0)
-    eventually(lambda: fleet.gateway.fleet.reports() == {}, 10.0)
+    eventually(lambda: fleet.gateway.fleet.reports() == {})
 
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -123,7 +123,7 @@ def test_errors_that_may_be_the_calls_own_do_not_shut_a_server(fleet: Fleet, sta
     answers = [fleet.chat().status for _ in range(2 * MOST_IN_A_ROW)]
 
     assert answers == [status] * 2 * MOST_IN_A_ROW
-    eventually(lambda: fleet.gateway.fleet.reports() == {}, 10.0)
+    eventually(lambda: fleet.gateway.fleet.reports() == {})
 
 
 def test_a_call_that_cannot_be_put_is_no_trial(fleet: Fleet) -> None:
@@ -133,7 +133,7 @@ def test_a_call_that_cannot_be_put_is_no_trial(fleet: Fleet) -> None:
     one = f"one/{MODEL}"
     for _ in range(MOST_IN_A_ROW):
         fleet.chat(one)
-    time.sleep(FIRST_OPEN_SECONDS * 1.25)
+    fleet.clock.seconds += FIRST_OPEN_SECONDS * 1.25
     sent = len(fleet.one.received)
     bad = {
         "model": one,
@@ -147,23 +147,27 @@ def test_a_call_that_cannot_be_put_is_no_trial(fleet: Fleet) -> None:
     assert len(fleet.one.received) > sent, "the next call may try"
 
 
-@pytest.mark.parametrize("options", [{"pools": Settings(queue_seconds=0.2)}])
-def test_a_sentence_that_nobody_has_room_for_ends_with_its_error(fleet: Fleet) -> None:
+@pytest.mark.parametrize("options", [{"pools": Settings(queue_seconds=30.0)}])
+def test_a_sentence_that_nobody_has_room_for_ends_with_its_error(
+    fleet: Fleet, elsewhere: ThreadPoolExecutor
+) -> None:
     two = provider(fleet.two.url, "two", max_concurrency=1)
     tiers = tuple((TargetEntry(name, MODEL),) for name in ("one", "two"))
     alias = AliasEntry(NAME, tiers, resumes=True)
     fleet.gateway.publish(fleet.entries["one"], two, aliases=[alias])
     tells(fleet.one, "one", until=3, how="it is cut")
     fleet.two.will_stall()
-    with ThreadPoolExecutor(1) as pool:
-        client = fleet.gateway.connect()
-        body = b'{"model":"two/%s","messages":[]}' % MODEL.encode()
-        client.send(request("POST", CHAT, body))
-        fleet.two.wait_until_received()
+    client = fleet.gateway.connect()
+    body = b'{"model":"two/%s","messages":[]}' % MODEL.encode()
+    client.send(request("POST", CHAT, body))
+    fleet.two.wait_until_received()
+    waits = elsewhere.submit(fleet.chat, stream=True, messages=HELLO)
+    eventually(lambda: any(r.waiting for r in fleet.gateway.fleet.reports().values()))
 
-        answer = pool.submit(fleet.chat, stream=True, messages=HELLO).result(5)
+    fleet.clock.seconds += 31
 
-        client.close()
+    answer = waits.result(PATIENCE_SECONDS)
+    client.close()
     assert answer.status == 200
     assert b'data: {"error"' in answer.body
 
@@ -173,7 +177,7 @@ def test_uploads_that_take_their_time_hold_no_place(fleet: Fleet) -> None:
     slow, before = fleet.gateway.connect(), fleet.gateway.calls
     fields = [("Authorization", f"Bearer {MASTER_KEY}"), ("Content-Length", "100")]
     slow.send(request_bytes("POST", "/p/one/tokenize", fields) + b'{"prompt":')
-    eventually(lambda: fleet.gateway.calls > before, 10.0)
+    eventually(lambda: fleet.gateway.calls > before)
 
     assert fleet.chat(f"one/{MODEL}").status == 200
     slow.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from types import MappingProxyType
@@ -16,25 +15,19 @@ from providers import addresses
 from providers.observed import State
 from providers.snapshot import AliasEntry, TargetEntry
 from tests.gateway.failover.conftest import NAME, OTHER_KEY, Fleet
-from tests.mounted import CHAT, MASTER_KEY, MODEL, error_of, provider, request
+from tests.mounted import CHAT, MODEL, error_of, provider, request
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import eventually
 from tests.raw_http import Answer, RawClient
 from tests.scripted_vllm import ScriptedVllm
 
 ONE = f"one/{MODEL}"
-HELD = 0.4
-"""How long a held call takes, in seconds."""
-
-
-@pytest.fixture
-def elsewhere() -> Any:
-    with ThreadPoolExecutor(20) as pool:
-        yield pool
+SHORT_PATIENCE = pytest.mark.parametrize("options", [{"pools": Settings(queue_seconds=30.0)}])
 
 
 def hold(fleet: Fleet, elsewhere: ThreadPoolExecutor, server: ScriptedVllm) -> Future[Answer]:
-    """A call under way at `server`."""
-    server.will_stream(b"data: 1\n\n", pause_seconds=HELD / 3)
+    """A call under way at `server`, until that is told to go on."""
+    server.will_stream(b"data: 1\n\n", held_after=0)
     before = len(server.received)
     held = elsewhere.submit(fleet.chat, stream=True)
     server.wait_until_received(before + 1)
@@ -46,35 +39,46 @@ def test_a_call_over_the_cap_waits_for_the_one_before_it(
 ) -> None:
     fleet.publish(max_concurrency=1)
     held = hold(fleet, elsewhere, fleet.one)
+    waits = elsewhere.submit(fleet.chat)
+    eventually(lambda: waiting(fleet) == 1)
+    assert not waits.done()
 
-    answer = fleet.chat()
+    fleet.one.go_on()
 
-    assert held.done()
+    assert held.result(PATIENCE_SECONDS).status == 200
+    answer = waits.result(PATIENCE_SECONDS)
     assert (answer.status, answer.headers["x-aurora-provider"]) == (200, "one")
     assert fleet.calls == (2, 0), "the second tier is for when the first has no usable server"
 
 
-@pytest.mark.parametrize("options", [{"pools": Settings(queue_seconds=0.1)}])
+@SHORT_PATIENCE
 def test_who_has_waited_for_long_enough_goes_to_the_next_tier(
     fleet: Fleet, elsewhere: ThreadPoolExecutor
 ) -> None:
     fleet.publish(max_concurrency=1)
     hold(fleet, elsewhere, fleet.one)
+    waits = elsewhere.submit(fleet.chat)
+    eventually(lambda: waiting(fleet) == 1)
 
-    assert fleet.chat().headers["x-aurora-provider"] == "two"
+    fleet.clock.seconds += 31
+
+    assert waits.result(PATIENCE_SECONDS).headers["x-aurora-provider"] == "two"
 
 
-@pytest.mark.parametrize("options", [{"pools": Settings(queue_seconds=0.1)}])
+@SHORT_PATIENCE
 def test_where_there_is_no_next_tier_it_is_429(fleet: Fleet, elsewhere: ThreadPoolExecutor) -> None:
     fleet.publish(max_concurrency=1)
-    held = hold(fleet, elsewhere, fleet.one)
+    hold(fleet, elsewhere, fleet.one)
+    waits = elsewhere.submit(fleet.chat, ONE)
+    eventually(lambda: waiting(fleet) == 1)
 
-    answer = fleet.chat(ONE)
+    fleet.clock.seconds += 31
+
+    answer = waits.result(PATIENCE_SECONDS)
 
     assert (answer.status, error_of(answer)["code"]) == (429, "servers_busy")
     assert error_of(answer)["type"] == "rate_limit_error"
     assert answer.headers["retry-after"] == "1"
-    assert held.result().status == 200
 
 
 def test_so_it_is_where_probes_find_unwell_the_one_that_has_no_room(
@@ -129,13 +133,13 @@ def test_nobody_stands_behind_a_call_that_waits_for_another_server(
     held = stalled(fleet, fleet.two, f"two/{MODEL}")
     fleet.one.will_answer(503)
     waits = elsewhere.submit(fleet.chat, MODEL)
-    eventually(lambda: waiting(fleet) == 1, 10.0)
+    eventually(lambda: waiting(fleet) == 1)
 
     assert fleet.chat(MODEL).headers["x-aurora-provider"] == "one"
 
     assert not waits.done()
     held.close()
-    assert waits.result(3).headers["x-aurora-provider"] == "two"
+    assert waits.result(PATIENCE_SECONDS).headers["x-aurora-provider"] == "two"
 
 
 def test_a_call_that_waits_goes_where_the_server_is_by_then(
@@ -144,13 +148,13 @@ def test_a_call_that_waits_goes_where_the_server_is_by_then(
     fleet.only(max_concurrency=1)
     stalled(fleet, fleet.one, ONE)
     waits = elsewhere.submit(fleet.chat, ONE)
-    eventually(lambda: waiting(fleet) == 1, 10.0)
+    eventually(lambda: waiting(fleet) == 1)
 
     (entry,) = fleet.gateway.catalog.current().providers.values()
     moved = replace(entry, address=addresses.parse(fleet.two.url), max_concurrency=2)
     fleet.gateway.publish(moved)
 
-    assert waits.result(3).status == 200
+    assert waits.result(PATIENCE_SECONDS).status == 200
     assert fleet.calls == (1, 1)
 
 
@@ -161,7 +165,7 @@ def test_a_call_that_waits_goes_where_its_model_is_by_then(
     fleet.publish(max_concurrency=1)
     held = stalled(fleet, fleet.one, ONE)
     waits = elsewhere.submit(fleet.chat)
-    eventually(lambda: waiting(fleet) == 1, 10.0)
+    eventually(lambda: waiting(fleet) == 1)
 
     one, two = fleet.entries.values()
     targets: tuple[TargetEntry, ...] = (TargetEntry("one", MODEL), TargetEntry("two", MODEL))
@@ -173,7 +177,7 @@ def test_a_call_that_waits_goes_where_its_model_is_by_then(
     fleet.gateway.publish(one, two, aliases=aliases)
     held.close()
 
-    assert waits.result(3).headers["x-aurora-provider"] == "two"
+    assert waits.result(PATIENCE_SECONDS).headers["x-aurora-provider"] == "two"
     assert fleet.calls == (1, 1)
 
 
@@ -183,12 +187,15 @@ def test_who_waits_for_a_model_that_is_gone_is_told_so(
     fleet.publish(max_concurrency=1)
     stalled(fleet, fleet.one, ONE)
     waits = elsewhere.submit(fleet.chat)
-    eventually(lambda: waiting(fleet) == 1, 10.0)
+    eventually(lambda: waiting(fleet) == 1)
 
     fleet.gateway.publish(*fleet.entries.values())
 
-    assert (waits.result(3).status, error_of(waits.result())["code"]) == (404, "model_not_found")
-    eventually(lambda: waiting(fleet) == 0, 10.0)
+    assert (waits.result(PATIENCE_SECONDS).status, error_of(waits.result())["code"]) == (
+        404,
+        "model_not_found",
+    )
+    eventually(lambda: waiting(fleet) == 0)
 
 
 def test_one_keys_flood_does_not_starve_another(
@@ -196,24 +203,19 @@ def test_one_keys_flood_does_not_starve_another(
 ) -> None:
     """Ten of one key wait; one of another comes last, and is served among the first."""
     fleet.only(max_concurrency=1)
-    fleet.one.will_stream(b"data: 1\n\n", pause_seconds=HELD / 3)
-    order: list[str] = []
-    lock = threading.Lock()
-
-    def call(key: str) -> None:
-        assert fleet.chat(ONE, key=key).status == 200
-        with lock:
-            order.append(key)
-
-    calls = [elsewhere.submit(call, MASTER_KEY)]
+    fleet.one.will_stream(b"data: 1\n\n", held_after=0)
+    calls = [elsewhere.submit(fleet.chat, ONE)]
     fleet.one.wait_until_received()
-    calls += [elsewhere.submit(call, MASTER_KEY) for _ in range(10)]
-    eventually(lambda: waiting(fleet) == 10, 10.0)
-    calls.append(elsewhere.submit(call, OTHER_KEY))
+    calls += [elsewhere.submit(fleet.chat, ONE) for _ in range(10)]
+    eventually(lambda: waiting(fleet) == 10)
+    calls.append(elsewhere.submit(fleet.chat, ONE, key=OTHER_KEY, user="other"))
+    eventually(lambda: waiting(fleet) == 11)
 
-    for each in calls:
-        each.result(5)
-    assert order.index(OTHER_KEY) <= 4
+    fleet.one.go_on()
+
+    assert {each.result(PATIENCE_SECONDS).status for each in calls} == {200}
+    served = [call.json.get("user") for call in fleet.one.received]
+    assert served.index("other") <= 4
 
 
 @pytest.mark.parametrize("options", [{"pools": Settings(queue_calls=2)}])
@@ -223,16 +225,16 @@ def test_a_call_that_makes_room_for_another_key_is_told_to_come_again(
     fleet.only(max_concurrency=1)
     held = stalled(fleet, fleet.one, ONE)
     flood = [elsewhere.submit(fleet.chat, ONE) for _ in range(2)]
-    eventually(lambda: waiting(fleet) == 2, 10.0)
+    eventually(lambda: waiting(fleet) == 2)
 
     other = elsewhere.submit(fleet.chat, ONE, key=OTHER_KEY)
-    displaced = next(as_completed(flood, timeout=3)).result()
+    displaced = next(as_completed(flood, timeout=PATIENCE_SECONDS)).result()
 
     assert (displaced.status, error_of(displaced)["code"]) == (429, "servers_busy")
     assert displaced.headers["retry-after"] == "1"
     held.close()
-    assert sorted(each.result(3).status for each in flood) == [200, 429]
-    assert other.result(3).status == 200
+    assert sorted(each.result(PATIENCE_SECONDS).status for each in flood) == [200, 429]
+    assert other.result(PATIENCE_SECONDS).status == 200
 
 
 def waiting(fleet: Fleet) -> int:
@@ -248,11 +250,11 @@ def test_calls_that_wait_take_the_model_that_they_would_have_taken(
     fleet.gateway.publish(one, aliases=[AliasEntry(NAME, (targets,), **alias)])
     held = stalled(fleet, fleet.one, "one/base")
     waits = [elsewhere.submit(fleet.chat) for _ in range(4)]
-    eventually(lambda: waiting(fleet) == 4, 10.0)
+    eventually(lambda: waiting(fleet) == 4)
 
     held.close()
 
-    assert [answer.result(3).status for answer in waits] == [200] * 4
+    assert [answer.result(PATIENCE_SECONDS).status for answer in waits] == [200] * 4
     assert {call.json["model"] for call in fleet.one.received} == {"base"}
 
 
@@ -264,10 +266,10 @@ def test_who_leaves_the_line_makes_room_in_it(fleet: Fleet, elsewhere: ThreadPoo
     fleet.one.wait_until_received()
     leaver = fleet.gateway.connect()
     leaver.send(request("POST", CHAT, msgspec.json.encode({"model": ONE})))
-    eventually(lambda: waiting(fleet) == 1, 10.0)
+    eventually(lambda: waiting(fleet) == 1)
 
     leaver.close()
-    eventually(lambda: waiting(fleet) == 0, 10.0)
+    eventually(lambda: waiting(fleet) == 0)
     stalled.close()
 
     assert fleet.chat(ONE).status == 200
@@ -280,9 +282,10 @@ def test_calls_under_way_are_counted_and_all_given_back(
     held = [hold(fleet, elsewhere, fleet.one) for _ in range(3)]
 
     assert [report.in_flight for report in fleet.gateway.fleet.reports().values()] == [3]
+    fleet.one.go_on(len(held))
     for each in held:
-        each.result()
-    eventually(lambda: not fleet.gateway.fleet.reports(), 10.0)
+        each.result(PATIENCE_SECONDS)
+    eventually(lambda: not fleet.gateway.fleet.reports())
 
 
 # Draining.
@@ -295,7 +298,8 @@ def test_a_draining_server_finishes_what_it_has_and_gets_no_more(
     fleet.publish(draining=True)
 
     assert fleet.chat().headers["x-aurora-provider"] == "two"
-    assert held.result().status == 200
+    fleet.one.go_on()
+    assert held.result(PATIENCE_SECONDS).status == 200
     assert held.result().body == b"data: 1\n\n"
     assert fleet.calls == (1, 1)
 
@@ -341,8 +345,8 @@ def test_who_waits_for_a_server_that_begins_to_drain_goes_elsewhere(
     stalled.send(request("POST", CHAT, msgspec.json.encode({"model": ONE})))
     fleet.one.wait_until_received()
     waits = elsewhere.submit(fleet.chat)
-    eventually(lambda: waiting(fleet) == 1, 10.0)
+    eventually(lambda: waiting(fleet) == 1)
 
     fleet.publish(max_concurrency=1, draining=True)
 
-    assert waits.result(3).headers["x-aurora-provider"] == "two"
+    assert waits.result(PATIENCE_SECONDS).headers["x-aurora-provider"] == "two"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -153,7 +152,6 @@ ERROR_FIRST = (stream_head(), chunk_bytes(STOPS["its engine died"][0]))
 
 
 def test_one_that_fails_at_once_and_then_is_silent_is_not_waited_for(finishing: Fleet) -> None:
-    finishing.publish(alias={"resumes": True}, idle_seconds=60.0)
     tells(finishing.one, "one", until=3, how="it is cut")
     tells(finishing.two, "two", until=3, how="it is cut")
     begun = finishing.two.answers
@@ -175,7 +173,7 @@ def test_a_trial_that_fails_with_its_first_event_has_failed(finishing: Fleet) ->
     finishing.two.answers = lambda _: Script((json_answer(503, {}),))
     for _ in range(MOST_IN_A_ROW):
         finishing.chat(f"two/{MODEL}")
-    time.sleep(FIRST_OPEN_SECONDS * 1.25)
+    finishing.clock.seconds += FIRST_OPEN_SECONDS * 1.25
     before = len(finishing.two.received)
     finishing.two.answers = lambda _: Script((*ERROR_FIRST, LAST_CHUNK))
     tells(finishing.one, "one", until=3, how="it is cut")

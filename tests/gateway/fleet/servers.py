@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.fleet import Fleet
+from gateway.fleet.fleet import LOOK_SECONDS
 from gateway.fleet.sight import Changes, Sight
 from gateway.routing import Target, Tier, Way
 from providers.catalog import Catalog
@@ -20,18 +21,24 @@ PATH = "/v1/chat/completions"
 
 
 class Clock:
-    seconds = 1000.0
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.slept: list[float] = []
 
     def __call__(self) -> float:
         return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
 
 
 class Servers:
     """A fleet, with what it reads in the test's hands."""
 
-    def __init__(self, *entries: ProviderEntry) -> None:
+    def __init__(self, *entries: ProviderEntry, look_seconds: float = LOOK_SECONDS) -> None:
         self.clock, self.catalog, self.lookout = Clock(), Catalog(), Lookout()
-        self.fleet = Fleet(self.catalog, self.lookout, clock=self.clock)
+        self.fleet = Fleet(self.catalog, self.lookout, clock=self.clock, look_seconds=look_seconds)
         self.publish(*entries)
 
     def publish(self, *entries: ProviderEntry) -> None:

@@ -18,6 +18,7 @@ from gateway.fleet.sight import HALVED_SECONDS, RECENT_SECONDS
 from gateway.routing import Pool, Session, Target, Tier
 from providers.observed import Observation, Observed, Report, State
 from tests.gateway.fleet.servers import Servers, server, tier
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 ME, OTHER = UUID(int=1), UUID(int=2)
@@ -115,7 +116,7 @@ async def test_a_provider_that_is_gone_is_forgotten_once_it_is_idle():
 
 
 async def test_a_tier_that_is_held_longer_than_its_server_is_there_calls_nobody_up():
-    servers = Servers(ONE)
+    servers = Servers(ONE, look_seconds=0.01)
     of, place = servers.tier(), take(servers)
     waiting = wait(servers, of, still=lambda: bool(servers.fleet.sights(of)[0].allows(0.0)))
     await settled()
@@ -461,7 +462,7 @@ async def test_a_flood_is_displaced_by_another_key():
 
 
 async def test_the_wait_ends_in_time():
-    servers = Servers(ONE)
+    servers = Servers(ONE, look_seconds=0.01)
     place = take(servers)
 
     def still() -> bool:
@@ -506,7 +507,7 @@ async def test_a_call_that_is_cancelled_just_after_it_was_given_a_place_passes_i
     await asyncio.gather(first, return_exceptions=True)
 
     assert first.cancelled()
-    got = await asyncio.wait_for(second, 5.0)
+    got = await asyncio.wait_for(second, PATIENCE_SECONDS)
     assert got is not None
     assert got.sight.in_flight == 1
     servers.fleet.give_back(got)
@@ -533,7 +534,7 @@ async def test_a_raised_cap_calls_up_whoever_waits_at_the_next_look():
     waiting = wait(servers)
     await settled()
     servers.publish(replace(ONE, max_concurrency=2))
-    got = await asyncio.wait_for(waiting, 5.0)
+    got = await asyncio.wait_for(waiting, PATIENCE_SECONDS)
     assert got is not None
     for each in (place, got):
         servers.fleet.give_back(each)
@@ -541,7 +542,7 @@ async def test_a_raised_cap_calls_up_whoever_waits_at_the_next_look():
 
 
 async def test_a_draining_server_calls_nobody_up():
-    servers = Servers(ONE)
+    servers = Servers(ONE, look_seconds=0.01)
     place = take(servers)
     waiting = wait(servers)
     await settled()
@@ -550,7 +551,7 @@ async def test_a_draining_server_calls_nobody_up():
     await settled()
     assert not waiting.done()
     servers.publish(ONE)
-    got = await asyncio.wait_for(waiting, 5.0)
+    got = await asyncio.wait_for(waiting, PATIENCE_SECONDS)
     assert got is not None
 
 
