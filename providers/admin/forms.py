@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from unfold.widgets import (
     INPUT_CLASSES,
     UnfoldAdminRadioSelectWidget,
@@ -78,7 +79,9 @@ class ApiKeyForm(forms.ModelForm):
         return value
 
 
-class RotateForm(forms.Form):
+class OverlapForm(forms.Form):
+    """How long a key goes on beside its successor."""
+
     overlap = forms.TypedChoiceField(
         label="How long does the old key go on?",
         choices=OVERLAPS,
@@ -87,3 +90,18 @@ class RotateForm(forms.Form):
         widget=UnfoldAdminRadioSelectWidget,
         help_text="Long enough to give the new key to everyone who uses the old one.",
     )
+
+
+class RotateForm(OverlapForm):
+    """A rotation. Unless somebody changes it, the successor lives as long as its predecessor."""
+
+    expires = ExpiryField(label="New key expires", validators=[edits.check_is_to_come])
+
+    def __init__(self, data: QueryDict | None = None, *, key: ApiKey) -> None:
+        super().__init__(data, initial={"expires": key.next_expiry})
+
+    def clean_expires(self) -> datetime | None:
+        """What is not sent at all keeps the span: only an emptied field means a key for ever."""
+        if self.add_prefix("expires") not in self.data:
+            return cast(datetime | None, self.initial["expires"])
+        return cast(datetime | None, self.cleaned_data["expires"])

@@ -163,11 +163,11 @@ class ApiKeyAdmin(ObjectHistory):
         key = get_object_or_404(ApiKey, pk=object_id)
         if not self._may_rotate(request, key):
             return self._refused(request, key, "rotated")
-        form = RotateForm(request.POST or None)
+        form = RotateForm(request.POST or None, key=key)
         if request.method != "POST" or not form.is_valid():
             return self._page(request, "rotate", key=key, form=form)
         try:
-            successor, secret = key.rotate(form.cleaned_data["overlap"])
+            successor, secret = key.rotate(**form.cleaned_data)
         except ValidationError as error:
             self.message_user(request, error.messages[0], messages.ERROR)
             return HttpResponseRedirect(_url("change", key.pk))

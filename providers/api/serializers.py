@@ -296,5 +296,14 @@ class RotateSerializer(Strict):
         help_text="How long the old key goes on, or to its own earlier expiry.",
     )
 
-    def overlap(self) -> timedelta:
-        return timedelta(seconds=self.validated_data["overlap_seconds"])
+    expires = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        validators=[edits.check_is_to_come],
+        help_text="When the new key expires; null: never. Left out: it lives as long as the old key.",
+    )
+
+    def rotation(self) -> dict[str, Any]:
+        """What `ApiKey.rotate` takes."""
+        sent = dict(self.validated_data)
+        return {"overlap": timedelta(seconds=sent.pop("overlap_seconds")), **sent}

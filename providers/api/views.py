@@ -229,7 +229,7 @@ class ApiKeys(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[ApiKe
         sent.is_valid(raise_exception=True)
         with change(request):
             try:
-                successor, secret = _locked_key(id).rotate(sent.overlap())
+                successor, secret = _locked_key(id).rotate(**sent.rotation())
             except ValidationError as error:
                 raise Conflict(error.messages[0]) from None
         return self._shown_once(successor, secret)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,6 +14,15 @@ from django.utils import timezone
 
 from providers import secrets
 from providers.models.sources import Source
+
+
+class SameSpan(Enum):
+    """Says of a successor's expiry that its life is as long as its predecessor's."""
+
+    SAME_SPAN = "same span"
+
+
+SAME_SPAN = SameSpan.SAME_SPAN
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -117,16 +127,34 @@ class ApiKey(models.Model):
             return "expired"
         return "rotated" if self.successor_id else "active"
 
+    @property
+    def next_expiry(self) -> datetime | None:
+        """When a successor made now expires, so that it lives as long as this key; None: never."""
+        if self.expires is None:
+            return None
+        try:
+            return timezone.now() + (self.expires - self.created)
+        except OverflowError:  # an expiry in the year 9999, as some write "never"
+            return self.expires
+
     @transaction.atomic
-    def rotate(self, overlap: timedelta) -> tuple[ApiKey, str]:
+    def rotate(
+        self, overlap: timedelta, expires: datetime | SameSpan | None = SAME_SPAN
+    ) -> tuple[ApiKey, str]:
         """A successor and its secret; this key goes on for `overlap`, or to its own earlier expiry.
 
+        The successor lives as long as this key was to, or until `expires`; None: for ever.
         Raises ValidationError if this key is not usable or has been rotated before.
         """
         held = ApiKey.objects.select_for_update().get(pk=self.pk)
         if held.state != "active":
             raise ValidationError(f"This key is {held.state}: it cannot be rotated.")
-        successor, secret = ApiKey.objects.issue(self.name, kind=self.kind, owner=held.owner)
+        successor, secret = ApiKey.objects.issue(
+            self.name,
+            kind=self.kind,
+            owner=held.owner,
+            expires=held.next_expiry if isinstance(expires, SameSpan) else expires,
+        )
         end = timezone.now() + overlap
         self.expires = min(end, held.expires or end)
         self.successor = successor

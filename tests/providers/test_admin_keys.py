@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -22,9 +22,9 @@ ADD = f"{KEYS}add/"
 DAY = timedelta(days=1)
 
 
-def key(state: str = "active", name: str = "Chat UI") -> ApiKey:
+def key(state: str = "active", name: str = "Chat UI", **fields: Any) -> ApiKey:
     """A key in `state`."""
-    made, _ = ApiKey.objects.issue(name)
+    made, _ = ApiKey.objects.issue(name, **fields)
     if state == "rotated":
         made.rotate(DAY)
     if state == "expired":
@@ -189,6 +189,57 @@ def test_rotating_without_overlap_stops_the_old_key(admin_client: Client) -> Non
     old.refresh_from_db()
     assert old.state == "expired"
     assert "has stopped" in text(answer)
+
+
+def to_the_minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M}"
+
+
+def test_the_page_shows_until_when_the_successor_lives_before_it_is_made(
+    admin_client: Client,
+) -> None:
+    old = key(expires=timezone.now() + 90 * DAY)
+
+    shown = admin_client.get(page(old, "rotate")).context["form"]["expires"].value()
+    answer = admin_client.post(
+        page(old, "rotate"), {"overlap": "0", "expires": to_the_minute(shown)}
+    )
+
+    successor = ApiKey.objects.holding(secret_in(answer))
+    assert successor
+    assert successor.expires
+    assert to_the_minute(successor.expires) == to_the_minute(shown)
+    assert abs(successor.expires - timezone.now() - 90 * DAY) < timedelta(minutes=2)
+    assert to_the_minute(shown).replace("T", " ") in text(answer)
+
+
+@pytest.mark.parametrize("days", [1, 400])
+def test_the_expiry_of_the_successor_may_be_changed_on_the_page(
+    admin_client: Client, days: int
+) -> None:
+    chosen = timezone.now() + days * DAY
+
+    sent = {"overlap": "3600", "expires": to_the_minute(chosen)}
+    admin_client.post(page(key(expires=timezone.now() + 90 * DAY), "rotate"), sent)
+
+    assert ApiKey.objects.latest("created").expires == chosen.replace(second=0, microsecond=0)
+
+
+def test_only_an_emptied_field_makes_a_successor_that_never_expires(admin_client: Client) -> None:
+    unsaid, emptied = (key(expires=timezone.now() + 90 * DAY) for _ in range(2))
+
+    admin_client.post(page(unsaid, "rotate"), {"overlap": "3600"})
+    admin_client.post(page(emptied, "rotate"), {"overlap": "3600", "expires": ""})
+
+    successors = [ApiKey.objects.get(predecessor=each) for each in (unsaid, emptied)]
+    assert [each.expires is None for each in successors] == [False, True]
+
+
+def test_an_expiry_in_the_past_rotates_nothing(admin_client: Client) -> None:
+    sent = {"overlap": "3600", "expires": "2020-01-01T00:00"}
+
+    assert "That is past" in text(admin_client.post(page(key(), "rotate"), sent))
+    assert ApiKey.objects.count() == 1
 
 
 @pytest.mark.parametrize("overlap", ["", "-1", "12", "forever"])

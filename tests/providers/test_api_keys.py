@@ -143,11 +143,30 @@ def test_a_rotated_key_goes_on_for_its_overlap(api: Api, overlap: int) -> None:
     assert Api(successor["secret"]).get(KEYS).status_code == 200
 
 
+def test_a_successor_lives_as_long_as_its_predecessor_unless_told_otherwise(api: Api) -> None:
+    until = (timezone.now() + 90 * DAY).isoformat()
+    said = (timezone.now() + 7 * DAY).isoformat()
+    asked: list[dict[str, Any]] = [{}, {"expires": None}, {"expires": said}]
+
+    made = [
+        api.post(
+            f"{KEYS}/{issued(api, expires=until)['id']}/rotate", {"overlap_seconds": 60, **each}
+        ).json()["expires"]
+        for each in asked
+    ]
+
+    assert abs(datetime.fromisoformat(made[0]) - timezone.now() - 90 * DAY) < timedelta(minutes=1)
+    assert made[1] is None
+    assert datetime.fromisoformat(made[2]) == datetime.fromisoformat(said)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
         {},
         {"overlap_seconds": -1},
+        {"overlap_seconds": 1, "expires": "2020-01-01T00:00:00Z"},
+        {"overlap_seconds": 1, "expires": ""},
         {"overlap_seconds": 31_536_001},
         {"overlap_seconds": None},
         {"overlap_seconds": True},
@@ -162,7 +181,7 @@ def test_another_overlap_is_refused(api: Api, sent: Any) -> None:
     answer = api.post(f"{KEYS}/{key['id']}/rotate", sent)
 
     assert answer.status_code == 400
-    assert refusal(answer)["param"] in {"overlap_seconds", "name"}
+    assert refusal(answer)["param"] in {"overlap_seconds", "name", "expires"}
     assert ApiKey.objects.count() == 2
 
 

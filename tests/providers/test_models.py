@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -246,6 +246,34 @@ def test_an_earlier_expiry_is_kept_at_rotation():
     held.rotate(timedelta(days=30))
     held.refresh_from_db()
     assert held.expires == FUTURE
+
+
+def aged(**since: float) -> ApiKey:
+    """A key that was made so long ago, for 90 days."""
+    held = key(expires=timezone.now() + timedelta(days=90) - timedelta(**since))
+    ApiKey.objects.update(created=timezone.now() - timedelta(**since))
+    return ApiKey.objects.get(pk=held.pk)
+
+
+@pytest.mark.parametrize("days", [0, 1, 89.9])
+def test_a_successor_lives_as_long_as_its_predecessor_was_to(days):
+    held = aged(days=days)
+    for _ in range(3):
+        held, _ = held.rotate(timedelta(hours=1))
+        assert held.expires is not None
+        assert abs(held.expires - held.created - timedelta(days=90)) < timedelta(seconds=30)
+
+
+def test_a_successor_lives_as_long_as_was_chosen_for_it():
+    until, _ = aged(days=1).rotate(timedelta(hours=1), expires=FUTURE)
+    ever, _ = until.rotate(timedelta(hours=1), expires=None)
+    assert (until.expires, ever.expires) == (FUTURE, None)
+
+
+def test_a_key_that_expires_at_the_end_of_time_is_rotated():
+    end = datetime.max.replace(tzinfo=UTC)
+    successor, _ = key(expires=end).rotate(timedelta(hours=1))
+    assert successor.expires == end
 
 
 def test_without_overlap_a_rotated_key_ends_at_once():
