@@ -11,11 +11,22 @@ import environ
 from aurora_site import data_folder
 
 
+class BadDatabase(ValueError):
+    """DATABASE_URL names a file that cannot be. The text says why."""
+
+
 def of_url(url: str, folder: Path) -> dict[str, Any]:
-    """`url` is one that `database_url` has checked. A file's path is relative to `folder`."""
+    """`url` is one that `database_url` has checked. A file's path is relative to `folder`.
+
+    Raises BadDatabase where the file could not be made, before anything is.
+    """
     found: dict[str, Any] = environ.Env.db_url_config(url)
     if found["ENGINE"] == "django.db.backends.sqlite3":
-        found["NAME"] = str(folder / Path(found["NAME"]).expanduser())
+        file = folder / Path(found["NAME"]).expanduser()
+        if not file.parent.is_dir() or file.is_dir():
+            wrong = f"{file} is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+            raise BadDatabase(f"DATABASE_URL: {wrong}: name a file in a folder that is there")
+        found["NAME"] = str(file)
     return found
 
 

@@ -27,6 +27,7 @@ except (
     options.BadOption,
     keyring.BadKeyring,
     data_folder.BadDataFolder,
+    database.BadDatabase,
 ) as error:
     sys.exit(f"aurora: {error}")
 

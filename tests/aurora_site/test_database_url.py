@@ -69,17 +69,27 @@ def test_a_url_that_can_be_used_is_taken(url, name, host, password):
     assert (found["NAME"], found["HOST"], found["PASSWORD"]) == (name, host, password)
 
 
+def test_a_file_is_found_where_other_paths_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a#b").mkdir()
+
+    for url, file in (
+        (f"sqlite:///{tmp_path}/a.db", tmp_path / "a.db"),
+        ("sqlite:///a.db", tmp_path / "a.db"),
+        ("sqlite:///~/a.db", tmp_path / "a.db"),
+        ("sqlite:///a%23b/a.db", tmp_path / "a#b" / "a.db"),
+    ):
+        assert database.of_url(checked(url), tmp_path)["NAME"] == str(file)
+
+
 @pytest.mark.parametrize(
-    ("url", "file"),
-    [
-        ("sqlite:////data/a.db", "/data/a.db"),
-        ("sqlite:///a.db", "/srv/aurora/a.db"),
-        ("sqlite:///~/a.db", f"{Path.home()}/a.db"),
-        ("sqlite:////data/a%23b.db", "/data/a#b.db"),
-    ],
+    ("path", "said"), [("nowhere/a.db", "there is no folder"), ("here", "is a folder")]
 )
-def test_a_file_is_found_where_other_paths_are(url, file):
-    assert database.of_url(checked(url), FOLDER)["NAME"] == file
+def test_a_file_that_could_not_be_made_is_told(tmp_path, path, said):
+    (tmp_path / "here").mkdir()
+
+    with pytest.raises(database.BadDatabase, match=f"DATABASE_URL: .*{said}"):
+        database.of_url(f"sqlite:///{path}", tmp_path)
 
 
 def test_a_data_folder_may_have_any_name():

@@ -93,3 +93,13 @@ def test_a_port_in_use_stops_the_start(checkout: Path, database: Database) -> No
         done = manage(checkout, settings, "serve")
 
     assert_refused(done, "AURORA_PORT", f"127.0.0.1:{port}")
+
+
+def test_seeding_before_migrating_says_what_is_missing(
+    checkout: Path, empty_database: Database
+) -> None:
+    done = manage(checkout, empty_database.settings, "seed")
+
+    assert done.returncode != 0
+    assert "has `manage.py migrate` been run?" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -6,7 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseFailure
 
+from aurora_site import database
 from providers import seeding
 from providers.seeding import SeedError
 
@@ -32,4 +34,7 @@ class Command(BaseCommand):
             done = seeding.write(seeds, prune=prune)
         except SeedError as error:
             raise CommandError(str(error)) from error
+        except DatabaseFailure as error:
+            why = database.why(settings.DATABASE, error)
+            raise CommandError(f"{why}; has `manage.py migrate` been run?") from error
         self.stdout.write("\n".join(done) or "Nothing to change.")
