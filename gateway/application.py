@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway import dialects, endpoints
+from gateway.abilities import Abilities
 from gateway.client import Client, Limits, Receive, Request, Send
 from gateway.dialects import Dialect
 from gateway.endpoints import Endpoint
@@ -50,7 +51,7 @@ class Gateway:
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
         self._runs = Runs(store, background_responses)
-        self._pdfs = PdfReader()
+        self._pdfs, self._abilities = PdfReader(), Abilities()
         self._is_stopping = False
 
     def start(self) -> None:
@@ -135,5 +136,6 @@ class Gateway:
             runs=self._runs,
             ask_anew=self._ask_anew,
             pdfs=self._pdfs,
+            abilities=self._abilities,
             is_stopping=self._is_stopping,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.abilities import Ability
 from gateway.dialects import Dialect
 from gateway.endpoints import TOKENIZER
 from gateway.errors import GatewayError, MissingRoute, UpstreamError, UpstreamRefusedKey
@@ -27,6 +28,12 @@ OF_STATUS = {429: BUSY, 502: FAILING, 503: FAILING, 504: FAILING}
 MOST_RETRY_AFTER_DIGITS = 6
 OPTIONAL_ROUTES = {TOKENIZER: "it was started without --enable-tokenizer-info-endpoint"}
 """Why a server lacks a route that any kind of model can have."""
+_LACKING = {
+    Ability.IMAGES: re.compile(r"is not a multimodal model|At most 0 image"),
+    Ability.THINKING_BUDGET: re.compile(r"thinking_token_budget is set but"),
+    Ability.EFFORT: re.compile(r"reasoning_effort.{0,200}(?:not supported|should be)", re.DOTALL),
+}
+"""How a server words that its model cannot do what a call asks, with a 400."""
 ENGINE_IS_DEAD = b"EngineCore encountered an issue"
 """What vLLM's HTTP server says with a 500 once the process that computes has died."""
 UNKNOWN_MODEL = re.compile(r"The model `.*` does not exist", re.DOTALL)
@@ -96,9 +103,14 @@ def why_of_event(data: bytes) -> str:
 
 def _is_unknown_model(said: Any) -> bool:
     """Aurora sends only names that the server has listed: it serves another model by now."""
+    message = _message(said)
+    return message is not None and UNKNOWN_MODEL.match(message) is not None
+
+
+def _message(said: Any) -> str | None:
     error = said.get("error") if isinstance(said, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
-    return isinstance(message, str) and UNKNOWN_MODEL.match(message) is not None
+    return message if isinstance(message, str) else None
 
 
 def upstream_code(status: int) -> str:
@@ -117,6 +129,23 @@ class Reworded(GatewayError):
     @property
     def reason(self) -> str:
         return self.code  # the server's words may hold the caller's
+
+
+class Lacks(Reworded):
+    """The server's model cannot do something that the call could do without. Nothing was executed."""
+
+    def __init__(self, ability: Ability, status: int, message: str) -> None:
+        super().__init__(status, message[:MOST_MESSAGE_CHARACTERS])
+        self.ability = ability
+
+
+def lack(status: int, body: bytes) -> Lacks | None:
+    """What the server lacks, if that is why it refuses."""
+    message = _message(_decoded(body)) if status == 400 else None
+    if message is None:
+        return None
+    found = (ability for ability, words in _LACKING.items() if words.search(message))
+    return next((Lacks(ability, status, message) for ability in found), None)
 
 
 def reworded(

@@ -14,7 +14,7 @@ PACKAGES = ("aurora_site", "gateway", "providers")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 PURE = (
     "sse", "translation", "headers", "routing", "calls", "passthrough", "refusals", "endpoints",
-    "errors", "dialects", "missing_routes", "queries", "resuming", "renaming", "forms", "paging", "realtime",
+    "errors", "dialects", "missing_routes", "abilities", "queries", "resuming", "renaming", "forms", "paging", "realtime",
     "state/values", "state/endings", "failover", "fleet/breaker", "fleet/budget",
 )  # fmt: skip
 HTTP_CLIENTS = {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.abilities import NO_ABILITIES, Ability
 from gateway.dialects import Dialect
 from gateway.errors import UpstreamError
 from gateway.resuming import Sentence
@@ -51,6 +52,8 @@ class Delivery:
     dialect: Dialect = Dialect.OPENAI
     translation: Translation | None = None
     """None: the answer goes out as it comes."""
+    uses: frozenset[Ability] = NO_ABILITIES
+    """What the call could do without, if the server lacks it."""
     sentence: Sentence | None = None
     """A stream that another server may finish; it holds what the client was told so far."""
     said_model: str = ""

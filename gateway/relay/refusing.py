@@ -20,7 +20,8 @@ KEPT_OF_A_REFUSAL = frozenset({b"retry-after", b"x-aurora-provider"})
 async def refuse(answer: Answer, client: Client, crossing: Pairs, delivery: Delivery) -> None:
     """Hand an error status on in the server's words, if the client can read them.
 
-    Raises Refused where another server may be asked instead, else the error that Aurora words.
+    Raises Refused where another server may be asked instead, Lacks where the same one may be asked
+    for less, else the error that Aurora words.
     """
     body = await _until_end(answer.pieces(), answer.waits.refusal_seconds)
     error = refusals.reworded(
@@ -33,6 +34,9 @@ async def refuse(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
     )
     if error is not None:
         error.keeping([pair for pair in crossing if pair[0] in KEPT_OF_A_REFUSAL])
+    lack = refusals.lack(answer.status, body) if delivery.uses else None
+    if lack is not None and lack.ability in delivery.uses:
+        raise lack
     if why := refusals.why_another(answer.status, body):
         raise Refused(why, answer.status, without_length(crossing), body, error)
     if error is not None:

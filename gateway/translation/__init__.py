@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.abilities import Ability
 from gateway.errors import GatewayError
 
 CHAT = "/v1/chat/completions"
@@ -51,6 +52,8 @@ class Translation(Protocol):
     path: str
     """Where it goes, below the server root."""
     body: bytes
+    uses: frozenset[Ability]
+    """What the call could do without. A server that refuses it for one of these is asked again."""
 
     def whole(self, answer: bytes) -> bytes:
         """The client's JSON for the server's. Raises UpstreamBroke if it is none that is known."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.abilities import NO_ABILITIES, Ability
 from gateway.calls import check_values
 from gateway.errors import UpstreamBroke
 from gateway.translation import EventStream, Translation
@@ -74,6 +75,7 @@ class _Rerank:
     """The caller's documents that are sent in another form, by index."""
     shown: bool
     """Whether results hold their documents."""
+    uses: frozenset[Ability] = NO_ABILITIES
 
     def whole(self, answer: bytes) -> bytes:
         try:

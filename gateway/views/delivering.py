@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from gateway import calls, failover, forms, refusals
+from gateway.abilities import NO_ABILITIES
 from gateway.auth import Caller
 from gateway.endpoints import CHAT, COMPLETIONS, INVOCATIONS, MESSAGES, RESPONSES
 from gateway.errors import GatewayError, MissingRoute, UpstreamError
 from gateway.fleet import Place
-from gateway.refusals import Refused
+from gateway.refusals import Lacks, Refused
 from gateway.relay import UNWATCHED, Delivery, Interrupted, Watcher, hand_on, pinging, relay
 from gateway.resuming import Sentence, sentence
 from gateway.routing import Pool, Session, Way
@@ -63,6 +64,7 @@ class Asked:
             path=way.path,
             dialect=exchange.dialect,
             translation=translation,
+            uses=translation.uses if translation else NO_ABILITIES,
             sentence=self.sentence,
             said_model=self.said_model,
             watcher=self.watcher or UNWATCHED,
@@ -146,7 +148,8 @@ def first_way(exchange: Exchange, selector: str) -> tuple[Way, str]:
 async def deliver_found(exchange: Exchange, search: Search, put: Put) -> None:
     """Send the call, as `put` puts it, to the servers that `search` finds, until one answers.
 
-    It ends, because a route that is missing is remembered, and failures are counted. Raises what
+    It ends, because a route that is missing is remembered, and what a server lacks; and failures are
+    counted. Raises what
     `Search.place`, `put`, `Door.send` and `relay` raise; Interrupted where a sentence is not whole
     and nobody goes on.
     """
@@ -160,6 +163,10 @@ async def deliver_found(exchange: Exchange, search: Search, put: Put) -> None:
         except MissingRoute as missing:
             failed = failed or missing
             search.goes_another_way(place)
+        except Lacks as lacks:
+            failed = failed or lacks
+            provider, model = place.way.provider, place.way.target.model
+            exchange.abilities.note_lack(provider, model, lacks.ability)
         except Interrupted as broke:
             failed = broke
             if not broke.can_go_on or not await search.finds_another(place, broke):

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from gateway import calls, headers, routing
+from gateway.abilities import Abilities
 from gateway.auth import Caller, authenticate
 from gateway.client import Client
 from gateway.dialects import Dialect
@@ -45,6 +46,7 @@ class Exchange:
     store: Store
     runs: Runs
     pdfs: PdfReader
+    abilities: Abilities
     ask_anew: Callable[[UUID], None]
     """Has a provider's server asked soon for what it serves: it may have changed."""
     is_stopping: bool = False

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from gateway.abilities import NO_ABILITIES, Ability
 from gateway.auth import Caller
 from gateway.calls import Call, check_values, joined, mended
 from gateway.client import Watched
@@ -104,6 +105,7 @@ class Native:
     body: bytes = field(repr=False)
     echo: Echo
     path: str = RESPONSES
+    uses: frozenset[Ability] = NO_ABILITIES
 
     def whole(self, answer: bytes) -> bytes:
         return Restamped(self.echo).whole(answer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.abilities import NO_ABILITIES, Ability
 from gateway.errors import UpstreamBroke
 from gateway.translation import CHAT, EventStream, Stamp, Translation
 from gateway.translation.chat import TOKENIZE
@@ -20,23 +21,35 @@ __all__ = ["check_thread", "pdfs", "to_chat", "to_tokenize"]
 
 
 def to_chat(
-    members: Mapping[str, msgspec.Raw], model: str, stamp: Stamp, pdfs: PdfTexts = NO_PDFS
+    members: Mapping[str, msgspec.Raw],
+    model: str,
+    stamp: Stamp,
+    pdfs: PdfTexts = NO_PDFS,
+    lacking: frozenset[Ability] = NO_ABILITIES,
 ) -> Translation:
-    """`POST /v1/messages` as a chat completion. Raises InvalidRequest."""
-    call = request.to_chat(members, model, pdfs)
-    return _ToChat(call.body, model, stamp, call.echo)
+    """`POST /v1/messages` as a chat completion, without what the server is `lacking`.
+
+    Raises InvalidRequest.
+    """
+    call = request.to_chat(members, model, pdfs, lacking)
+    return _ToChat(call.body, call.uses, model, stamp, call.echo)
 
 
 def to_tokenize(
-    members: Mapping[str, msgspec.Raw], model: str, pdfs: PdfTexts = NO_PDFS
+    members: Mapping[str, msgspec.Raw],
+    model: str,
+    pdfs: PdfTexts = NO_PDFS,
+    lacking: frozenset[Ability] = NO_ABILITIES,
 ) -> Translation:
     """`POST /v1/messages/count_tokens` as `/tokenize`. Raises InvalidRequest."""
-    return _ToTokenize(request.to_tokenize(members, model, pdfs).body)
+    call = request.to_tokenize(members, model, pdfs, lacking)
+    return _ToTokenize(call.body, call.uses)
 
 
 @dataclass(slots=True)
 class _ToChat:
     body: bytes
+    uses: frozenset[Ability]
     model: str
     stamp: Stamp
     echo: Echo
@@ -52,6 +65,7 @@ class _ToChat:
 @dataclass(slots=True)
 class _ToTokenize:
     body: bytes
+    uses: frozenset[Ability]
     path: str = TOKENIZE
 
     def whole(self, answered: bytes) -> bytes:

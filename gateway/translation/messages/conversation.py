@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.abilities import NO_ABILITIES, Ability
 from gateway.translation import documents, raw, turns
 from gateway.translation.documents import PdfTexts
 from gateway.translation.messages import blocks
@@ -31,6 +32,7 @@ from gateway.translation.messages.parts import (
     parts,
     plain_text,
     text_part,
+    without_image,
 )
 from gateway.translation.messages.tool_changes import ToolChanges
 from gateway.translation.messages.turn import Turn
@@ -56,6 +58,7 @@ class Conversation:
     refuse them."""
 
     pdfs: PdfTexts
+    shows_images: bool
     continues: bool = False
     """The last turn is the assistant's and ends in text: the answer goes on from there."""
     tools: ToolChanges = field(default_factory=ToolChanges)
@@ -96,9 +99,13 @@ class Conversation:
                 shown += (
                     plain_text(block, here)
                     if isinstance(block, Other)
-                    else parts(block, here, self.pdfs)
+                    else self._parts(block, here)
                 )
         return shown
+
+    def _parts(self, block: blocks.Block, where: str) -> list[Part]:
+        found = parts(block, where, self.pdfs)
+        return found if self.shows_images else [without_image(part, where) for part in found]
 
     def add_user(self, content: Json, where: str) -> None:
         """Results of tools first, each a message of its own, as the call they answer demands."""
@@ -116,7 +123,7 @@ class Conversation:
             if isinstance(block, Compaction):
                 turn = self._begun_anew(block, turn)
             else:
-                turn.shown += parts(block, f"{where}[{i}]", self.pdfs)
+                turn.shown += self._parts(block, f"{where}[{i}]")
         if turn.shown or not results:
             self._add(turn)
 
@@ -146,7 +153,7 @@ class Conversation:
                 self.tools.load(block.tool_name)
                 shown.append(TextPart(raw.text(f"Loaded tool: {block.tool_name}")))
             else:
-                shown += parts(block, f"{where}[{i}]", self.pdfs)
+                shown += self._parts(block, f"{where}[{i}]")
         return shown
 
     def add_assistant(self, content: Json, where: str) -> None:
@@ -178,9 +185,7 @@ class Conversation:
             self.tools.load_found(block.content, f"{where}.content")
         else:
             turn.shown += (
-                plain_text(block, where)
-                if isinstance(block, Other)
-                else parts(block, where, self.pdfs)
+                plain_text(block, where) if isinstance(block, Other) else self._parts(block, where)
             )
         return turn
 
@@ -224,6 +229,12 @@ class Conversation:
         if isinstance(last, Turn) and last.unseen_at and not answers:
             raise raw.invalid(last.unseen_at, documents.ONLY_UNSEEN)
 
+    @property
+    def uses(self) -> frozenset[Ability]:
+        shown = (part for turn in self._turns if isinstance(turn, Turn) for part in turn.shown)
+        has_images = any(isinstance(part, ImagePart) for part in shown)
+        return frozenset((Ability.IMAGES,)) if has_images else NO_ABILITIES
+
     def whole(self) -> bytes:
         """The `messages` of a chat call."""
         rendered = [turn if isinstance(turn, bytes) else turn.rendered() for turn in self._turns]
@@ -243,14 +254,14 @@ def _call(block: ToolUse, where: str) -> bytes:
     return raw.object_of({"id": raw.text(block.id), "type": b'"function"', "function": function})
 
 
-def read(members: Mapping[str, Json], pdfs: PdfTexts) -> Conversation:
+def read(members: Mapping[str, Json], pdfs: PdfTexts, lacking: frozenset[Ability]) -> Conversation:
     """Raises InvalidRequest."""
     if "messages" not in members:
         raise raw.invalid("messages", "is missing.")
     found = raw.read(_MESSAGES, members["messages"], "messages")
     if not found:
         raise raw.invalid("messages", "must hold at least one message.")
-    conversation = Conversation(pdfs)
+    conversation = Conversation(pdfs, Ability.IMAGES not in lacking)
     if "system" in members:
         conversation.add_system(members["system"], "system")
     add = {

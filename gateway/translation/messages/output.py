@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from gateway.abilities import Ability
 from gateway.translation import raw
 from gateway.translation.raw import Json
 
@@ -53,13 +54,18 @@ class Output:
     """For `thinking_token_budget`."""
     schema: Json | None = None
 
-    def chat_members(self, members: Mapping[str, Json], max_tokens: int) -> dict[str, Json]:
-        made = _template(self.template, members)
+    def hints(self, members: Mapping[str, Json], max_tokens: int) -> dict[Ability, Json]:
+        """How much to think. Not every server takes these."""
+        made: dict[Ability, Json] = {}
         effort = self._effort(members)
         if effort is not None:
-            made["reasoning_effort"] = raw.text(effort)
+            made[Ability.EFFORT] = raw.text(effort)
         if self.budget_tokens is not None and self.budget_tokens < max_tokens - 1:
-            made["thinking_token_budget"] = raw.number(self.budget_tokens)
+            made[Ability.THINKING_BUDGET] = raw.number(self.budget_tokens)
+        return made
+
+    def chat_members(self, members: Mapping[str, Json]) -> dict[str, Json]:
+        made = _template(self.template, members)
         if self.schema is not None:
             described = raw.object_of({"name": b'"json_schema"', "schema": self.schema})
             made["response_format"] = raw.object_of(
@@ -101,9 +107,8 @@ def read(members: Mapping[str, Json]) -> Output:
     models with a tokenizer of Mistral's refuse a call with `chat_template_kwargs`. `disabled` does
     need these: the servers that calls are translated for do not know the effort `none`. With
     `adaptive`, and any other type, it is the template's choice. `budget_tokens` is a limit of its
-    own (`thinking_token_budget`, refused by a server without a reasoning parser) unless
-    `max_tokens` is that limit already, as in the calls of clients that let a model think as long as
-    it may. `display` is not read: vLLM shows all of its thinking.
+    own (`thinking_token_budget`) unless `max_tokens` is that limit already, as in the calls of
+    clients that let a model think as long as it may. `display` is not read: vLLM shows all of its thinking.
     """
     output = Output()
     if "thinking" in members:

@@ -201,6 +201,11 @@ def _unseen(where: str, what: str, name: str | None = None) -> Part:
     return TextPart(raw.text(documents.unseen(what, name)), where)
 
 
+def without_image(part: Part, where: str) -> Part:
+    """For a model of text alone: a line where there is an image."""
+    return _unseen(f"{where}.type", "image") if isinstance(part, ImagePart) else part
+
+
 def _cut(type: str) -> str:
     return type[:MOST_TYPE_CHARACTERS]
 

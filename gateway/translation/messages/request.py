@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from gateway.abilities import Ability
 from gateway.calls import check_values
 from gateway.errors import UnknownThread
 from gateway.translation import raw
@@ -36,6 +37,10 @@ REFUSED = {
     "n": "cannot be more than 1: an answer in Anthropic's shape holds one message.",
 }
 """What would make another answer than the client asked for."""
+_NAMES = {
+    Ability.THINKING_BUDGET: "thinking_token_budget",
+    Ability.EFFORT: "reasoning_effort",
+}
 _NOTHING = (b"null", b"[]", b"{}")
 _IMPLIED = frozenset({"stream_options", "user"})
 """What Aurora makes of another member, whatever the client says beside it."""
@@ -71,33 +76,42 @@ _STREAM_OPTIONS = b'{"include_usage":true,"continuous_usage_stats":true}'
 @dataclass(frozen=True, slots=True)
 class Call:
     body: bytes
+    uses: frozenset[Ability]
     echo: Echo = NO_ECHO
 
 
-def to_chat(members: Mapping[str, Raw], model: str, pdfs: PdfTexts) -> Call:
+def to_chat(
+    members: Mapping[str, Raw], model: str, pdfs: PdfTexts, lacking: frozenset[Ability]
+) -> Call:
     """Raises InvalidRequest. What Messages do not know goes along as it is: vLLM's own extras."""
     given = _given(members)
-    talk, asked = conversation.read(given, pdfs), output.read(given)
+    talk, asked = conversation.read(given, pdfs, lacking), output.read(given)
     made = _beginning(talk, model) | _limits(given)
     made |= tools.chat_members(given, tools.read(given, talk.tools))
-    made |= asked.chat_members(given, raw.read(_MAX_TOKENS, given["max_tokens"], "max_tokens"))
+    made |= asked.chat_members(given)
+    hints = asked.hints(given, raw.read(_MAX_TOKENS, given["max_tokens"], "max_tokens"))
+    made |= {_NAMES[hint]: value for hint, value in hints.items() if hint not in lacking}
     made |= _others(given)
     extras = {name: value for name, value in given.items() if name not in READ}
     for name in (made.keys() & extras.keys()) - _IMPLIED:
         raise raw.invalid(name, "is what Aurora makes of another member of this call: give one.")
-    return Call(raw.object_of(extras | made | _prefill(talk, extras)), echo.read(members))
+    uses = (hints.keys() | talk.uses) - lacking
+    body = raw.object_of(extras | made | _prefill(talk, extras))
+    return Call(body, frozenset(uses), echo.read(members))
 
 
-def to_tokenize(members: Mapping[str, Raw], model: str, pdfs: PdfTexts) -> Call:
+def to_tokenize(
+    members: Mapping[str, Raw], model: str, pdfs: PdfTexts, lacking: frozenset[Ability]
+) -> Call:
     """Raises InvalidRequest. The prompt is the same as that of the call that would follow."""
     given = _given(members)
-    talk, asked = conversation.read(given, pdfs), output.read(given)
+    talk, asked = conversation.read(given, pdfs, lacking), output.read(given)
     made = _beginning(talk, model) | asked.prompt_members(given)
     chosen = tools.chat_members(given, tools.read(given, talk.tools))
     if "tools" in chosen:
         made["tools"] = chosen["tools"]
     extras = {name: value for name, value in given.items() if name in TO_TOKENIZE}
-    return Call(raw.object_of(made | _prefill(talk, extras) | extras))
+    return Call(raw.object_of(made | _prefill(talk, extras) | extras), talk.uses)
 
 
 def check_thread(members: Mapping[str, Raw]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.abilities import NO_ABILITIES, Ability
 from gateway.errors import UpstreamBroke
 from gateway.translation import EventStream, Translation
 from gateway.translation.chat import TOKENIZE, counted
@@ -26,6 +27,7 @@ class CountCall:
 
     path: str
     body: bytes = field(repr=False)
+    uses: frozenset[Ability] = NO_ABILITIES
 
     def whole(self, answer_body: bytes) -> bytes:
         tokens = counted(answer_body)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.abilities import NO_ABILITIES, Ability
 from gateway.translation import CHAT, EventStream, Stamp, Translation
 from gateway.translation.documents import NO_PDFS, PdfTexts
 from gateway.translation.responses import answer, items, options, parts, reading, tools
@@ -30,6 +31,7 @@ class ChatCall:
     frame: Frame = field(repr=False)
     manner: Manner = field(repr=False)
     new_id: Callable[[str], str] = field(repr=False)
+    uses: frozenset[Ability] = NO_ABILITIES
 
     def whole(self, answer_body: bytes) -> bytes:
         return answer.translated(answer_body, self.frame, self.manner, self.new_id)
