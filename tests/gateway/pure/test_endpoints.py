@@ -43,10 +43,8 @@ def test_a_path_finds_its_row(method, path, action):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/v1", "/v1/", "/v1/models/", "/p", "/p/", "/v1/chat/completions/", "/V1/models",
-     "/v1/chat", "/health/", "/healthz", "/pv/x", "v1/models", "/x/v1/models", "/v1/responses/",
-     "/v1/responses/a/b", "/v1/responses//input_items", "/v1/responses/{id}/x",
-     "/v1/conversations/c/items/i/j"],
+    ["", "/", "/v1", "/v1/", "/p", "/p/", "/V1/models", "/v1/chat", "/healthz", "/pv/x", "v1/models",
+     "/x/v1/models", "/v1/responses/a/b", "/v1/responses/{id}/x", "/v1/conversations/c/items/i/j"],
 )  # fmt: skip
 def test_what_is_not_served_is_an_unknown_path(path):
     with pytest.raises(UnknownPath):

@@ -30,6 +30,7 @@ TABLE = {
     "UnknownResponse": (404, "invalid_request_error", "response_not_found", None),
     "UnknownConversation": (404, "invalid_request_error", "conversation_not_found", None),
     "UnknownItem": (404, "invalid_request_error", "item_not_found", None),
+    "UnknownThread": (404, "invalid_request_error", "thread_not_found", None),
     "WrongMethod": (405, "invalid_request_error", "method_not_allowed", None),
     "SlowUpload": (408, "invalid_request_error", "upload_stalled", None),
     "BodyTooLarge": (413, "invalid_request_error", "body_too_large", None),
