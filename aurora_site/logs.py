@@ -1,4 +1,4 @@
-"""Log lines as JSON, one object a line, to standard output."""
+"""Log lines to standard output: JSON, one object a line, or readable ones on a terminal."""
 
 from __future__ import annotations
 
@@ -28,6 +28,34 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """One line for people: time of day, level if it matters, message, then each field by name.
+
+    Calls begin with what was asked and how it ended. Nothing in a line can move the cursor.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = dict(getattr(record, "fields", {}))
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        level = f"{record.levelname} " if record.levelno != logging.INFO else ""
+        words = [f"{time} {level}{_headline(record, fields)}"]
+        words += [f"{name}={value}" for name, value in fields.items() if value not in ("", None)]
+        line = _visible(" ".join(words))
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _headline(record: logging.LogRecord, fields: dict[str, Any]) -> str:
+    """The message. Of a call, its fields that everybody looks for are taken out of `fields`."""
+    if record.name != "aurora.calls":
+        return record.getMessage()
+    told = (fields.pop("method", ""), fields.pop("path", ""), fields.pop("status", ""))
+    return " ".join(str(each) for each in told)
+
+
+def _visible(text: str) -> str:
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 class NoOutages(logging.Filter):

@@ -166,6 +166,7 @@ OPTIONS = (
     Option("AURORA_RESPONSES_RETENTION_DAYS", whole(0, 36_500), "30", "How many days responses and unused conversations are kept; with 0 none are, and those kept before are removed."),
     Option("AURORA_BACKGROUND_RESPONSES", whole(1, 10_000), "100", "Most responses that one process generates in the background at once; one more is answered 429."),
     Option("AURORA_LOG_LEVEL", log_level, "info", "Least severe log lines that are written."),
+    Option("AURORA_LOG_FORMAT", one_of("auto", "json", "text"), "auto", "How log lines are written: json, one object a line; text, for people; auto: text on a terminal, json elsewhere."),
 )  # fmt: skip
 
 

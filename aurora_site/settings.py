@@ -131,12 +131,18 @@ USE_TZ = True
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # the admin's files are served from the packages: nothing to collect
 
+LOG_FORMAT = OPTIONS["AURORA_LOG_FORMAT"]
+if LOG_FORMAT == "auto":
+    LOG_FORMAT = "text" if sys.stdout.isatty() else "json"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "aurora_site.logs.JsonFormatter"}},
+    "formatters": {
+        "json": {"()": "aurora_site.logs.JsonFormatter"},
+        "text": {"()": "aurora_site.logs.TextFormatter"},
+    },
     "filters": {"no_outages": {"()": "aurora_site.logs.NoOutages"}},
-    "handlers": {"stdout": {"()": "aurora_site.logs.StdoutHandler", "formatter": "json"}},
+    "handlers": {"stdout": {"()": "aurora_site.logs.StdoutHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stdout"], "level": "WARNING"},
     "loggers": {
         "aurora": {"level": OPTIONS["AURORA_LOG_LEVEL"].upper()},

@@ -71,7 +71,7 @@ class Gateway:
         request = Request.of(scope)
         until_gone = scope.get("extensions", {}).get("aurora.gone")
         client = Client(request, receive, send, self._limits, until_gone)
-        record = Record(request.method, request.id)
+        record = Record(request.method, request.id, request.client)
         try:
             await self._found(client, record)
         finally:

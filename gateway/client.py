@@ -31,6 +31,12 @@ LEAST_BYTES_PER_SECOND = 1024
 UPLOAD_QUEUE_PIECES = 8
 
 
+def address_of(scope: MutableMapping[str, Any]) -> str:
+    """Where the connection came from; "" over a Unix socket."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a request says, but for its body."""
@@ -41,6 +47,8 @@ class Request:
     query: bytes
     headers: list[tuple[bytes, bytes]] = field(repr=False)
     id: str
+    client: str = ""
+    """The address at the other end of the connection."""
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any]) -> Request:
@@ -52,6 +60,7 @@ class Request:
             query=scope["query_string"],
             headers=given,
             id=policy.request_id(given),
+            client=address_of(scope),
         )
 
     @property

@@ -16,7 +16,7 @@ from channels.exceptions import StopConsumer
 from gateway import errors, failover, headers, passthrough, realtime, refusals, routing
 from gateway.auth import Caller, authenticate
 from gateway.bridge import ClientSocket, End, joined
-from gateway.client import Message, Receive, Send
+from gateway.client import Message, Receive, Send, address_of
 from gateway.errors import (
     ClientGone,
     GatewayError,
@@ -78,7 +78,7 @@ class Realtime(AsyncConsumer):
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         self._handshake = Handshake.of(scope)
         self._client = ClientSocket(scope, receive, send)
-        self._record = Record("GET", self._handshake.id)
+        self._record = Record("GET", self._handshake.id, address_of(scope))
         await super().__call__(scope, receive, send)
 
     async def dispatch(self, message: Message) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 log = logging.getLogger("aurora.calls")
 ATTEMPTS = b"x-aurora-attempts"
@@ -16,6 +17,8 @@ class Record:
 
     method: str
     request_id: str
+    client: str = ""
+    """The address that the call came from: a proxy's, where one is between."""
     path: str = "unmatched"
     """The endpoint's template, never the client's own text: so lines can be grouped."""
     key: str = ""
@@ -54,10 +57,12 @@ class Record:
             "model": self.model,
             "attempts": self.attempts,
             "key": self.key,
+            "client": self.client,
             "ms": round((time.perf_counter() - self._began) * 1000, 2),
             "ms_upstream": round(upstream * 1000, 2),
             "bytes": self.sent_bytes,
         }
         if self.reason:
             fields["reason"] = self.reason
-        log.info("call", extra={"fields": fields})
+        failed = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        log.log(logging.WARNING if failed else logging.INFO, "call", extra={"fields": fields})

@@ -95,7 +95,7 @@ def _work(exchange: Exchange, asked: Asked) -> Work:
     path = of_the_call.path + BENEATH
 
     async def work(send: Send, run: Run) -> None:
-        record = Record(request.method, request.id, path, of_the_call.key)
+        record = Record(request.method, request.id, request.client, path, of_the_call.key)
         client = Client(request, _nothing_more, send, Limits(0, 0))
         beneath = replace(exchange, client=client, record=record)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora_site.logs import JsonFormatter
+from aurora_site.logs import JsonFormatter, TextFormatter
 
 
 def line(message: str = "m", *args: Any, **extra: Any) -> dict[str, Any]:
@@ -80,3 +81,39 @@ def test_auroras_own_lines_of_the_chosen_level_are_written(settings):
     assert settings.LOGGING["formatters"]["json"]["()"] == "aurora_site.logs.JsonFormatter"
     assert logging.getLogger("aurora").getEffectiveLevel() == logging.INFO
     assert logging.getLogger("some.library").getEffectiveLevel() == logging.WARNING
+
+
+def text(
+    message: str, *, logger: str = "aurora.tests", level: int = logging.INFO, **fields: Any
+) -> str:
+    record = logging.LogRecord(logger, level, __file__, 1, message, (), None)
+    vars(record)["fields"] = fields
+    return TextFormatter().format(record)
+
+
+def test_a_person_reads_a_call_in_one_line():
+    fields = {"method": "POST", "path": "/v1/messages", "status": 200, "model": "m", "provider": ""}
+
+    time, _, rest = text("call", logger="aurora.calls", **fields).partition(" ")
+
+    assert datetime.strptime(time, "%H:%M:%S")
+    assert rest == "POST /v1/messages 200 model=m"
+
+
+def test_a_person_is_told_what_matters_more_than_usual():
+    assert text("gone", level=logging.WARNING, provider="a").endswith(" WARNING gone provider=a")
+    assert text("listening", port=8080).endswith(" listening port=8080")
+
+
+def test_nothing_in_a_line_moves_the_cursor():
+    written = text("a\x1b[2Jb\nc", name="d\re\u202ef")
+
+    assert written.endswith(r"a\x1b[2Jb\nc name=d\re\u202ef")
+
+
+def test_a_person_gets_the_traceback_as_it_is():
+    try:
+        raise LookupError("why")
+    except LookupError:
+        record = logging.LogRecord("a", logging.ERROR, __file__, 1, "m", (), sys.exc_info())
+    assert TextFormatter().format(record).endswith("LookupError: why")

@@ -126,6 +126,12 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
         ["loud", "critical", "20"],
         "one of debug, info, warning, error",
     ),
+    "AURORA_LOG_FORMAT": (
+        "auto",
+        [("json", "json"), ("TEXT", "text")],
+        ["yaml", "true"],
+        "one of auto, json, text",
+    ),
 }  # fmt: skip
 GOOD = [(name, text, value) for name, row in TABLE.items() for text, value in row[1]]
 BAD = [(name, text, row[3]) for name, row in TABLE.items() for text in row[2]]

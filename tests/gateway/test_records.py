@@ -18,7 +18,7 @@ from tests.patience import NEVER_SECONDS
 
 FIELDS = {
     "time", "level", "logger", "message", "request_id", "method", "path", "status", "provider",
-    "model", "attempts", "key", "ms", "ms_upstream", "bytes",
+    "model", "attempts", "key", "client", "ms", "ms_upstream", "bytes",
 }  # fmt: skip
 PRIVATE = "a private sentence of the client"
 
@@ -42,6 +42,7 @@ def test_a_good_call_is_told_in_full(gateway, vllm):
         "model": MODEL,
         "attempts": 1,
         "key": "…ests",
+        "client": "127.0.0.1",
         "bytes": len(answer.body),
     }
 
@@ -243,3 +244,11 @@ def test_keys_are_in_no_answer_and_no_line(gateway, vllm):
     said.append(repr(gateway.catalog.current()))
 
     assert not [text for text in said if UPSTREAM_KEY in text or MASTER_KEY in text]
+
+
+@pytest.mark.parametrize(("status", "level"), [(500, "warning"), (503, "warning"), (400, "info")])
+def test_a_call_that_a_server_failed_is_a_warning(gateway, vllm, status, level):
+    vllm.will_answer_json(status, {"error": {"message": "x", "type": "y", "code": status}})
+    gateway.call("POST", CHAT, chat())
+
+    assert gateway.record()["level"] == level

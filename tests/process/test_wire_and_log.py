@@ -26,7 +26,7 @@ MIB = 2**20
 FIELDS = {
     *("time", "level", "logger", "message", "request_id"),
     *("method", "path", "status", "provider", "model", "key", "ms", "ms_upstream", "bytes"),
-    "attempts",
+    *("attempts", "client"),
 }
 
 
