@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,6 +34,11 @@ def parse(value: str) -> PublicUrl:
         raise ValueError("a URL such as https://aurora.example.com is needed, and no more of it")
     port = None if parts.port == DEFAULT_PORTS[parts.scheme] else parts.port
     return PublicUrl(parts.scheme, ascii_host(parts.hostname), port)
+
+
+def base_url(urls: Sequence[PublicUrl], port: int) -> str:
+    """Where a person at this machine finds Aurora."""
+    return str(urls[0]) if urls else f"http://localhost:{port}"
 
 
 def split(value: str) -> SplitResult:

@@ -18,7 +18,7 @@ from aurora_site.environment.files import BadFile, read_text
 from providers.seeding import apply, environment, keys, overlay, superuser, yaml_file
 from providers.seeding.wanted import SeedError, Wanted
 
-__all__ = ["SeedError", "Seeds", "read", "seed", "write"]
+__all__ = ["SeedError", "Seeds", "read", "seed", "wait_for_others", "write"]
 
 DEFAULT_FILE = "config.yaml"
 WAIT_SECONDS = 60
@@ -63,7 +63,7 @@ def write(seeds: Seeds, *, prune: bool = False) -> list[str]:
     What is not said any more stays, unless `prune` ends it. It is all done or, on SeedError, nothing: what only the rows can tell is found here.
     """
     with transaction.atomic(), set_extra_data({"additional_data": {"by": "environment"}}):
-        _wait_for_others()
+        wait_for_others()
         return [
             *apply.apply(seeds.providers, prune=prune),
             *keys.seed_master_keys(seeds.master_keys, prune=prune),
@@ -108,7 +108,7 @@ def _noted(
         return None
 
 
-def _wait_for_others() -> None:
+def wait_for_others() -> None:
     """Let one process seed at a time, until the transaction ends. SQLite has one writer anyway."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
+from aurora_site import welcome
 from providers.seeding.wanted import SeedError
 
 VARIABLE = "AURORA_ADMIN_PASSWORD"
@@ -34,7 +36,8 @@ def seed_superuser(password: str) -> list[str]:
     if not password:
         if users.filter(is_superuser=True).exists():
             return []
-        return [f"There is no superuser: set {VARIABLE}, or run `manage.py createsuperuser`"]
+        link = welcome.command("login_link", folder=settings.BASE_DIR)
+        return [f"There is no administrator: set {VARIABLE}, or open the link that `{link}` prints"]
     user = users.filter(username=NAME).first()
     if user is None:
         _check_strength(password)

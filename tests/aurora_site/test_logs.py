@@ -83,30 +83,30 @@ def test_auroras_own_lines_of_the_chosen_level_are_written(settings):
     assert logging.getLogger("some.library").getEffectiveLevel() == logging.WARNING
 
 
-def text(
-    message: str, *, logger: str = "aurora.tests", level: int = logging.INFO, **fields: Any
-) -> str:
+def text(message: str, logger: str = "aurora.tests", level: int = logging.INFO, **more: Any) -> str:
     record = logging.LogRecord(logger, level, __file__, 1, message, (), None)
-    vars(record)["fields"] = fields
+    vars(record).update(more)
     return TextFormatter().format(record)
 
 
 def test_a_person_reads_a_call_in_one_line():
     fields = {"method": "POST", "path": "/v1/messages", "status": 200, "model": "m", "provider": ""}
 
-    time, _, rest = text("call", logger="aurora.calls", **fields).partition(" ")
+    time, _, rest = text("call", "aurora.calls", fields=fields).partition(" ")
 
     assert datetime.strptime(time, "%H:%M:%S")
     assert rest == "POST /v1/messages 200 model=m"
 
 
 def test_a_person_is_told_what_matters_more_than_usual():
-    assert text("gone", level=logging.WARNING, provider="a").endswith(" WARNING gone provider=a")
-    assert text("listening", port=8080).endswith(" listening port=8080")
+    assert text("gone", level=logging.WARNING, fields={"provider": "a"}).endswith(
+        " WARNING gone provider=a"
+    )
+    assert text("listening", fields={"port": 8080}).endswith(" listening port=8080")
 
 
 def test_nothing_in_a_line_moves_the_cursor():
-    written = text("a\x1b[2Jb\nc", name="d\re\u202ef")
+    written = text("a\x1b[2Jb\nc", fields={"name": "d\re\u202ef"})
 
     assert written.endswith(r"a\x1b[2Jb\nc name=d\re\u202ef")
 

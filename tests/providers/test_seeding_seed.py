@@ -36,7 +36,7 @@ def test_nothing_set_at_all_is_fine(tmp_path):
     superuser, access = reversed(seed({}, config_path="", base_dir=tmp_path))
 
     assert access.startswith("No key means no access")
-    assert superuser.startswith("There is no superuser")
+    assert superuser.startswith("There is no administrator")
     assert empty()
 
 

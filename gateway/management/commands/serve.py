@@ -15,9 +15,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseFailure
 
-from aurora_site import data_folder, database, listening, start_lock
+from aurora_site import data_folder, database, listening, public, start_lock
+from aurora_site.welcome import Welcome
 from gateway.headers import request_id
-from providers import catalog, seeding
+from providers import catalog, first_login, seeding
 from providers.seeding import SeedError, Seeds
 from providers.snapshot import Snapshot
 
@@ -94,7 +95,7 @@ def _serve(snapshot: Snapshot) -> None:
         client_stall_seconds=options["AURORA_CLIENT_STALL_SECONDS"],
         most_connections=options["AURORA_CLIENT_CONNECTIONS"],
         request_id=request_id,
-        on_listening=_announce,
+        on_listening=partial(_announce, snapshot, first_login.is_open()),
         on_stopping=asgi.gateway.begin_to_stop,
         on_drained=partial(asgi.store.stop, STATE_SECONDS),
     )
@@ -122,8 +123,15 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def _announce(host: str, port: int) -> None:
-    public = settings.PUBLIC_URLS[0] if settings.PUBLIC_URLS else f"http://localhost:{port}"
-    fields = {"host": host, "port": port, "admin": f"{public}/admin/"}
+def _announce(snapshot: Snapshot, is_first: bool, host: str, port: int) -> None:
+    """A line for the log; on a terminal a block for the person who sits there, with the link that
+    no log may hold."""
+    url = public.base_url(settings.PUBLIC_URLS, port)
+    fields = {"host": host, "port": port, "admin": f"{url}/admin/"}
     shown = f"[{host}]" if ":" in host else host
     log.info("listening on http://%s:%s", shown, port, extra={"fields": fields})
+    if sys.stdout.isatty():
+        link = first_login.new_path() if is_first else ""
+        told = Welcome(url, link, list(snapshot.providers), bool(snapshot.keys))
+        sys.stdout.write(told.text() + "\n")
+        sys.stdout.flush()
