@@ -19,16 +19,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_http_methods
 from unfold.decorators import display
 
 from providers.admin import sources
+from providers.admin.bulk_keys import BulkKeys
 from providers.admin.forms import ApiKeyForm, IssueForm, RotateForm
-from providers.admin.history import ObjectHistory
 from providers.models import ApiKey, ApiKeyQuerySet
 
 STATES = {
@@ -52,7 +50,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ObjectHistory):
+class ApiKeyAdmin(BulkKeys):
     form = ApiKeyForm
     list_display = (
         "name",
@@ -68,7 +66,6 @@ class ApiKeyAdmin(ObjectHistory):
     list_per_page = 50
     list_fullwidth = True
     search_fields = ("name", "hint")
-    actions = None
     fields = ("name", "expires")
     change_form_outer_before_template = "admin/providers/apikey/status.html"
 
@@ -129,14 +126,10 @@ class ApiKeyAdmin(ObjectHistory):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
-        def served(route: str, view: Any, name: str) -> URLPattern:
-            guarded = require_http_methods(["GET", "POST"])(csrf_protect(view))
-            return path(route, self.admin_site.admin_view(guarded), name=f"providers_apikey_{name}")
-
         return [
-            served("add/", self.issue_view, "add"),
-            served("<uuid:object_id>/rotate/", self.rotate_view, "rotate"),
-            served("<uuid:object_id>/revoke/", self.revoke_view, "revoke"),
+            self.served("add/", self.issue_view, "add"),
+            self.served("<uuid:object_id>/rotate/", self.rotate_view, "rotate"),
+            self.served("<uuid:object_id>/revoke/", self.revoke_view, "revoke"),
             *super().get_urls(),
         ]
 

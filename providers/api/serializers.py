@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
@@ -14,6 +15,7 @@ from rest_framework.validators import UniqueValidator
 from providers import addresses, catalog, edits, health_rows, secrets
 from providers.health import Standing
 from providers.health_rows import Seen
+from providers.key_edits import MOST_KEYS
 from providers.models import ApiKey, Provider
 from providers.models.providers import SLUG
 from providers.names import MOST_NAME_CHARACTERS
@@ -287,14 +289,22 @@ class IssuedKeySerializer(ApiKeySerializer):
         fields = (*ApiKeySerializer.Meta.fields, "secret")
 
 
-class RotateSerializer(Strict):
-    """How a key is rotated."""
+class OverlapSerializer(Strict):
+    """How long a key goes on beside its successor."""
 
     overlap_seconds = serializers.IntegerField(
         min_value=0,
         max_value=YEAR_SECONDS,
         help_text="How long the old key goes on, or to its own earlier expiry.",
     )
+
+    @property
+    def overlap(self) -> timedelta:
+        return timedelta(seconds=self.validated_data["overlap_seconds"])
+
+
+class RotateSerializer(OverlapSerializer):
+    """How a key is rotated."""
 
     expires = serializers.DateTimeField(
         required=False,
@@ -305,5 +315,22 @@ class RotateSerializer(Strict):
 
     def rotation(self) -> dict[str, Any]:
         """What `ApiKey.rotate` takes."""
-        sent = dict(self.validated_data)
-        return {"overlap": timedelta(seconds=sent.pop("overlap_seconds")), **sent}
+        sent = self.validated_data
+        return {"overlap": self.overlap, **{n: sent[n] for n in ("expires",) if n in sent}}
+
+
+class ChosenKeysSerializer(Strict):
+    """Keys by their ids, each once."""
+
+    ids = serializers.ListField(
+        child=serializers.UUIDField(), min_length=1, max_length=MOST_KEYS, help_text="Each once."
+    )
+
+    def validate_ids(self, value: list[UUID]) -> list[UUID]:
+        if len(set(value)) < len(value):
+            raise serializers.ValidationError("An id stands here twice.")
+        return value
+
+
+class RotateManySerializer(ChosenKeysSerializer, OverlapSerializer):
+    """Which keys are rotated. Each successor lives as long as its predecessor was to."""

@@ -33,6 +33,8 @@ urlpatterns = [
         ),
     ),
     path("keys", ApiKeys.as_view({"get": "list", "post": "create"})),
+    path("keys/rotate", ApiKeys.as_view({"post": "rotate_many"})),
+    path("keys/revoke", ApiKeys.as_view({"post": "revoke_many"})),
     path("keys/<uuid:id>", ApiKeys.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("keys/<uuid:id>/rotate", ApiKeys.as_view({"post": "rotate"})),
     path("keys/<uuid:id>/revoke", ApiKeys.as_view({"post": "revoke"})),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from django.utils.functional import cached_property
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.exceptions import NotFound
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
@@ -22,7 +25,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from providers import consequences, discovery, edits, health_rows, model_search
+from providers import consequences, discovery, edits, health_rows, key_edits, model_search
 from providers.api import serializers
 from providers.api.errors import Conflict
 from providers.api.permissions import MasterKeyOrStaff
@@ -200,6 +203,8 @@ class ApiKeys(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[ApiKe
         "partial_update": ("providers.change_apikey",),
         "rotate": ("providers.change_apikey", "providers.add_apikey"),
         "revoke": ("providers.change_apikey",),
+        "rotate_many": ("providers.change_apikey", "providers.add_apikey"),
+        "revoke_many": ("providers.change_apikey",),
     }
 
     @extend_schema(responses={201: serializers.IssuedKeySerializer})
@@ -227,11 +232,8 @@ class ApiKeys(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[ApiKe
         """Issue a successor, whose `secret` is in this answer alone; the old key goes on a while."""
         sent = serializers.RotateSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
-        with change(request):
-            try:
-                successor, secret = _locked_key(id).rotate(**sent.rotation())
-            except ValidationError as error:
-                raise Conflict(error.messages[0]) from None
+        with change(request), _conflicts():
+            successor, secret = _locked_key(id).rotate(**sent.rotation())
         return self._shown_once(successor, secret)
 
     @extend_schema(request=None)
@@ -243,8 +245,48 @@ class ApiKeys(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[ApiKe
                 key.revoke()
         return Response(self.get_serializer(key).data)
 
+    @extend_schema(
+        operation_id="keys_rotate_many",
+        request=serializers.RotateManySerializer,
+        responses={201: serializers.IssuedKeySerializer(many=True)},
+    )
+    def rotate_many(self, request: Request) -> Response:
+        """Rotate all these keys, or none. Their successors, each with its `secret`, in that order."""
+        sent = serializers.RotateManySerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        with change(request), _conflicts():
+            rotations = key_edits.rotate_all(sent.validated_data["ids"], sent.overlap)
+        return Response([self._with_secret(r.successor, r.secret) for r in rotations], 201)
+
+    @extend_schema(
+        operation_id="keys_revoke_many",
+        request=serializers.ChosenKeysSerializer,
+        responses=serializers.ApiKeySerializer(many=True),
+    )
+    def revoke_many(self, request: Request) -> Response:
+        """End all these keys for good, or none. Revoking again changes nothing."""
+        sent = serializers.ChosenKeysSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        with change(request), _conflicts():
+            keys = key_edits.revoke_all(sent.validated_data["ids"])
+        return Response(self.get_serializer(keys, many=True).data)
+
     def _shown_once(self, key: ApiKey, secret: str) -> Response:
-        return Response({**self.get_serializer(key).data, "secret": secret}, 201)
+        return Response(self._with_secret(key, secret), 201)
+
+    def _with_secret(self, key: ApiKey, secret: str) -> dict[str, Any]:
+        return {**self.get_serializer(key).data, "secret": secret}
+
+
+@contextmanager
+def _conflicts() -> Iterator[None]:
+    """What the keys' states do not allow is 409, a key that is not there 404."""
+    try:
+        yield
+    except ValidationError as error:
+        raise Conflict(error.messages[0]) from None
+    except ApiKey.DoesNotExist as error:
+        raise NotFound(str(error)) from None
 
 
 def _locked_key(id: UUID) -> ApiKey:

@@ -48,6 +48,8 @@ ROUTES = [
     ("PATCH", f"{KEYS}/{KEY_ID}", "change_apikey"),
     ("POST", f"{KEYS}/{KEY_ID}/rotate", "change_apikey add_apikey"),
     ("POST", f"{KEYS}/{KEY_ID}/revoke", "change_apikey"),
+    ("POST", f"{KEYS}/rotate", "change_apikey add_apikey"),
+    ("POST", f"{KEYS}/revoke", "change_apikey"),
     ("GET", ALIASES, "view_alias"),
     ("POST", ALIASES, "add_alias"),
     ("GET", f"{ALIASES}/org/chat", "view_alias"),
@@ -66,12 +68,16 @@ FINE = {
     ("POST", KEYS): {"name": "new"},
     ("PATCH", f"{KEYS}/{KEY_ID}"): {"name": "new"},
     ("POST", f"{KEYS}/{KEY_ID}/rotate"): {"overlap_seconds": 0},
+    ("POST", f"{KEYS}/rotate"): {"ids": [str(KEY_ID)], "overlap_seconds": 0},
+    ("POST", f"{KEYS}/revoke"): {"ids": [str(KEY_ID)]},
 }
 
 
 def done(method: str, path: str) -> int:
     """The status that says that it was done."""
-    creates = method == "POST" and (path in {PROVIDERS, KEYS, ALIASES} or path.endswith("/rotate"))
+    creates = method == "POST" and (
+        path in {PROVIDERS, KEYS, ALIASES} or path.endswith(("/rotate", "/clone"))
+    )
     return 201 if creates else 204 if method == "DELETE" else 200
 
 

@@ -219,6 +219,67 @@ def test_a_key_is_not_rotated_twice(api: Api) -> None:
     assert ApiKey.objects.count() == 3
 
 
+def test_many_keys_are_rotated_in_one_call_each_with_its_secret(api: Api) -> None:
+    until = (timezone.now() + 90 * DAY).isoformat()
+    keys = [issued(api, name="a"), issued(api, name="b", expires=until), issued(api, name="c")]
+    ids = [key["id"] for key in keys]
+
+    answer = api.post(f"{KEYS}/rotate", {"ids": ids, "overlap_seconds": 0})
+
+    made = answer.json()
+    assert answer.status_code == 201
+    assert [key["name"] for key in made] == ["a", "b", "c"]
+    assert [key["expires"] is None for key in made] == [True, False, True]
+    assert [api.get(f"{KEYS}/{id}").json()["successor"] for id in ids] == [k["id"] for k in made]
+    assert {Api(key["secret"]).get(KEYS).status_code for key in made} == {200}
+    assert {Api(key["secret"]).get(KEYS).status_code for key in keys} == {401}
+
+
+def test_many_keys_are_revoked_in_one_call(api: Api) -> None:
+    ids = [issued(api)["id"] for _ in range(3)]
+    api.post(f"{KEYS}/{ids[0]}/revoke")
+
+    answer = api.post(f"{KEYS}/revoke", {"ids": ids})
+
+    assert answer.status_code == 200
+    assert [(key["id"], key["state"]) for key in answer.json()] == [(id, "revoked") for id in ids]
+
+
+def test_where_one_of_many_cannot_be_rotated_none_is(api: Api) -> None:
+    ids = [issued(api)["id"] for _ in range(3)]
+    api.post(f"{KEYS}/{ids[1]}/revoke")
+    before = ApiKey.objects.count()
+
+    answer = api.post(f"{KEYS}/rotate", {"ids": ids, "overlap_seconds": 60})
+
+    assert answer.status_code == 409
+    assert "is revoked: it cannot be rotated. Nothing was changed." in refusal(answer)["message"]
+    assert ApiKey.objects.count() == before
+
+
+@pytest.mark.parametrize("view", ["rotate", "revoke"])
+@pytest.mark.parametrize(
+    ("ids", "status"),
+    [
+        ([], 400),
+        ("all", 400),
+        (["1"], 400),
+        (["11111111-1111-4111-8111-111111111111"] * 2, 400),
+        ([f"11111111-1111-4111-8111-{number:012}" for number in range(501)], 400),
+        (["11111111-1111-4111-8111-111111111111"], 404),
+    ],
+)
+def test_a_wrong_list_of_keys_changes_nothing(api: Api, view: str, ids: Any, status: int) -> None:
+    held = issued(api)["id"]
+    overlap = {"overlap_seconds": 60} if view == "rotate" else {}
+    sent = [held, *ids] if status == 404 else ids
+
+    answer = api.post(f"{KEYS}/{view}", {"ids": sent, **overlap})
+
+    assert answer.status_code == status
+    assert api.get(f"{KEYS}/{held}").json()["state"] == "active"
+
+
 def test_the_history_names_the_key_that_acted_even_beside_a_session(admin_client: Client) -> None:
     held = master_key()
 
