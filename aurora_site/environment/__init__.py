@@ -57,27 +57,24 @@ def load(
     `options` are the names of the settings, to which those of providers belong too if wanted.
     Raises BadFile if a file is there and cannot be read whole.
     """
+    settings = names.Settings(options, with_providers)
     path = folder / FILE_NAME
     file = dotenv.read(path)
-    values = {name: cleaned(value) for name, value in process.items()}
-    settings = names.Settings(options, with_providers)
-    injected = kubernetes.injected(values)
-    values |= dict.fromkeys(filter(settings.has, injected), "")  # others may stand in the YAML file
-    of_file = {name: value for name, value in file.values.items() if not values.get(name)}
-    merged = {name: value for name, value in (values | of_file).items() if value}
-    merged |= secret_files.read(merged, folder, settings.has)
-    others = {name: value for name, value in of_file.items() if not name.startswith(OURS)}
+    of_process = {name: cleaned(value) for name, value in process.items()}
+    injected = kubernetes.injected(of_process)
+    for name in filter(settings.has, injected):
+        del of_process[name]  # the others may be named in the YAML file
+    of_file = {name: value for name, value in file.values.items() if not of_process.get(name)}
+    values = {name: value for name, value in (of_process | of_file).items() if value}
+    values |= secret_files.read(values, folder, settings.has)
     notices = [
         *_injected(injected),
         *(_repeated(path, name) for name in file.repeated),
-        *(
-            _commented(name)
-            for name in sorted(filter(settings.has, process))
-            if " #" in values[name]
-        ),
-        *(_unknown(text) for text in settings.unknown(merged.keys() - injected)),
+        *map(_commented, sorted(n for n, v in of_process.items() if " #" in v and settings.has(n))),
+        *(_unknown(text) for text in settings.unknown(values.keys() - injected)),
     ]
-    return Environment(merged, others, tuple(notices))
+    others = {name: value for name, value in of_file.items() if not name.startswith(OURS)}
+    return Environment(values, others, tuple(notices))
 
 
 def _injected(found: list[str]) -> list[Notice]:
