@@ -22,7 +22,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if user.has_perm("providers.view_provider"):
         found |= _providers(request)
     if user.has_perm("providers.view_apikey"):
-        found["usable_keys"] = ApiKey.objects.usable().count()
+        found["api_keys"] = ApiKey.objects.counted()
     if user.has_perm("auditlog.view_logentry"):
         found["entries"] = _entries()
     return {**context, "title": "Overview", "overview": found}

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
 from providers import secrets
@@ -25,6 +25,20 @@ class SameSpan(Enum):
 SAME_SPAN = SameSpan.SAME_SPAN
 
 
+def _conditions() -> dict[str, Q]:
+    """What holds now of the keys in each state, and of the "usable" ones."""
+    unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
+    unended = Q(revoked=None, retired=None)
+    return {
+        "usable": unended & unexpired,
+        "active": unended & unexpired & Q(successor=None),
+        "rotated": unended & unexpired & ~Q(successor=None),
+        "expired": unended & ~unexpired,
+        "retired": Q(revoked=None) & ~Q(retired=None),
+        "revoked": ~Q(revoked=None),
+    }
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> ApiKeyQuerySet:
         """The keys a call is accepted with now."""
@@ -32,17 +46,17 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def in_state(self, state: str) -> ApiKeyQuerySet:
         """The keys of which `ApiKey.state` says so now, or all "usable" ones; none for other words."""
-        unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
-        unended = Q(revoked=None, retired=None)
-        conditions = {
-            "usable": unended & unexpired,
-            "active": unended & unexpired & Q(successor=None),
-            "rotated": unended & unexpired & ~Q(successor=None),
-            "expired": unended & ~unexpired,
-            "retired": Q(revoked=None) & ~Q(retired=None),
-            "revoked": ~Q(revoked=None),
-        }
+        conditions = _conditions()
         return self.filter(conditions[state]) if state in conditions else self.none()
+
+    def counted(self) -> dict[str, Any]:
+        """How many keys are in each state now, and `overlap_ends`: when the last overlap does."""
+        conditions = _conditions()
+        counts: dict[str, Any] = {
+            f"{s}_keys": Count("pk", filter=held) for s, held in conditions.items()
+        }
+        counts |= {"overlap_ends": Max("expires", filter=conditions["rotated"])}
+        return {name.removesuffix("_keys"): n for name, n in self.aggregate(**counts).items()}
 
     def issue(self, name: str, **fields: Any) -> tuple[ApiKey, str]:
         """A new master key and its secret, which is nowhere else and cannot be had again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -40,13 +41,48 @@ def test_the_overview_counts_what_is_there(admin_client: Client) -> None:
     assert (overview["enabled"], overview["models"]) == (2, 3)
     assert "1 of 2" in overview["healthy"]
     assert "Probes fail." in text(answer)
-    assert overview["usable_keys"] == 1
+    assert (overview["api_keys"]["active"], overview["api_keys"]["revoked"]) == (1, 1)
     assert names(answer) == ["two"]
     assert "1 healthy, 1 disabled" in overview["rest"]
     assert "No answer within 10 s." in text(answer)
     assert "There is no provider yet" not in text(answer)
     assert "no usable API key" not in text(answer)
     assert "http://testserver/v1" in text(answer)
+
+
+def test_keys_are_counted_by_what_they_are(admin_client: Client) -> None:
+    """Ten keys, each rotated once, are ten usable keys."""
+    for overlap in range(1, 11):
+        ApiKey.objects.issue("Chat UI")[0].rotate(timedelta(days=overlap))
+    stopped, _ = ApiKey.objects.issue("Rotated without an overlap")
+    stopped.rotate(timedelta())
+    ApiKey.objects.issue("Expired", expires=timezone.now() - timedelta(days=1))
+    ApiKey.objects.issue("Revoked")[0].revoke()
+    ApiKey.objects.issue("Retired", retired=timezone.now())
+    last = max(key.expires for key in ApiKey.objects.in_state("rotated") if key.expires)
+
+    answer = admin_client.get("/admin/")
+
+    keys = answer.context["overview"]["api_keys"]
+    states = ("active", "rotated", "expired", "retired", "revoked")
+    assert [keys[state] for state in states] == [11, 10, 2, 1, 1]
+    assert keys["usable"] == ApiKey.objects.usable().count() == 21
+    assert f"10 in overlap: rotated out, still working, the last until {last:%Y-%m-%d %H:%M}" in (
+        text(answer)
+    )
+    for told in ("2 expired", "1 retired", "1 revoked"):
+        assert told in text(answer)
+
+
+def test_one_key_in_its_overlap_still_answers_calls(admin_client: Client) -> None:
+    key, _ = ApiKey.objects.issue("Chat UI")
+    successor, _ = key.rotate(timedelta(days=1))
+    successor.revoke()
+
+    shown = text(admin_client.get("/admin/"))
+
+    assert f"1 in overlap: rotated out, still working until {key.expires:%Y-%m-%d %H:%M}" in shown
+    assert "no usable API key" not in shown
 
 
 def test_the_overview_shows_the_troubled_servers_worst_first_and_all_on_demand(
