@@ -32,17 +32,28 @@ from providers.probing.prober import EXCHANGE_SECONDS, LOOK_AROUND_SECONDS
 from providers.rechecks import Rechecks
 from providers.snapshot import ProviderEntry, Snapshot
 
-WATCH_SECONDS = 0.5
 RELOAD_SECONDS = 30.0
 """Read anew this often also without a new revision: catches what was changed past Django."""
-KEY_USE_SECONDS = 5.0
 DATABASE_SECONDS = 20.0
-FIRST_RETRY_SECONDS = 1.0
 RECHECK_SECONDS = 1.0
 """A server is asked no more often than this, however often somebody wants it."""
 
 T = TypeVar("T")
 log = logging.getLogger("aurora.background")
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Seconds between two rounds of the same work, and before a failing server is asked again."""
+
+    watch_seconds: float = 0.5
+    key_use_seconds: float = 5.0
+    exchange_seconds: float = EXCHANGE_SECONDS
+    look_around_seconds: float = LOOK_AROUND_SECONDS
+    first_retry_seconds: float = 1.0
+
+
+USUAL_ROUNDS = Rounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +79,10 @@ class Background:
         discovery_seconds: float,
         rechecks: Rechecks | None = None,
         recheck_seconds: float = RECHECK_SECONDS,
+        rounds: Rounds = USUAL_ROUNDS,
     ) -> None:
         self._catalog, self._key_use, self._prober = catalog, key_use, prober
-        self._discovery_seconds = discovery_seconds
+        self._discovery_seconds, self._rounds = discovery_seconds, rounds
         self._rechecks, self._recheck_seconds = rechecks or Rechecks(), recheck_seconds
         self._fetch = discovery.fetch()
         self._appointments: dict[UUID, Appointment] = {}
@@ -102,11 +114,12 @@ class Background:
         self._loop = asyncio.get_running_loop()
         self._rechecks.listen(self._hear_of_recheck)
         self._running.set()
+        every = self._rounds
         rounds = [
-            asyncio.create_task(self._repeat(self._watch, WATCH_SECONDS)),
-            asyncio.create_task(self._repeat(self._write_key_use, KEY_USE_SECONDS)),
-            asyncio.create_task(self._repeat(self._exchange, EXCHANGE_SECONDS)),
-            asyncio.create_task(self._repeat(self._prober.look_around, LOOK_AROUND_SECONDS)),
+            asyncio.create_task(self._repeat(self._watch, every.watch_seconds)),
+            asyncio.create_task(self._repeat(self._write_key_use, every.key_use_seconds)),
+            asyncio.create_task(self._repeat(self._exchange, every.exchange_seconds)),
+            asyncio.create_task(self._repeat(self._prober.look_around, every.look_around_seconds)),
         ]
         await self._stop.wait()
         self._rechecks.stop_listening()
@@ -226,9 +239,12 @@ class Background:
         if held is None or held.question != question:
             return  # gone, or asked otherwise by now: this answer says nothing of it
         _log_turn(provider, held, outcome)
-        self._appointments[provider.id] = replace(held, due=time.monotonic() + FIRST_RETRY_SECONDS)
+        kept = self._next(held, outcome)
+        soon = time.monotonic() + self._rounds.first_retry_seconds
+        unkept = self._appointments[provider.id] = replace(kept, due=soon)
         await self._in_database(discovery.record, provider, outcome)
-        self._appointments[provider.id] = self._next(held, outcome)
+        if self._appointments.get(provider.id) is unkept:  # not asked again meanwhile
+            self._appointments[provider.id] = kept
 
     def _next(self, held: Appointment, outcome: discovery.Outcome) -> Appointment:
         """After a failure soon, then ever later up to the usual pause; always a little at random."""
@@ -236,9 +252,14 @@ class Background:
         if outcome.ok:
             due = time.monotonic() + self._discovery_seconds * jitter
             return Appointment(due, held.question, has_answered=True)
-        backoff = min(FIRST_RETRY_SECONDS * 2 ** min(held.failures, 16), self._discovery_seconds)
-        due = time.monotonic() + backoff * jitter
+        first, most = self._rounds.first_retry_seconds, self._discovery_seconds
+        due = time.monotonic() + backoff_seconds(held.failures, first, most) * jitter
         return replace(held, due=due, failures=held.failures + 1, reason=outcome.text)
+
+
+def backoff_seconds(failures: int, first: float, most: float) -> float:
+    """How long a server is left alone that failed after so many failures in a row."""
+    return min(first * 2 ** min(failures, 16), most)
 
 
 def _kind(work: object) -> object:

@@ -13,22 +13,23 @@ from django.db.models.functions import Now
 
 from providers.models import Lease
 
-LEASE_SECONDS = 6
+LEASE_SECONDS = 6.0
 """A holder that dies is replaced after so long, and a round of whoever comes next."""
-RENEW_SECONDS = 2
-PROBER = "prober"
-_TERM = timedelta(seconds=LEASE_SECONDS)
-_UNRENEWED = timedelta(seconds=LEASE_SECONDS - RENEW_SECONDS)
-_SANE = 2 * _TERM
+RENEWED_AFTER = 1 / 3
+"""The share of a lease after which its holder renews it."""
+SANE_TERMS = 2
 """One that ends later is of a clock that was set back since. Not just more than a term: a statement
 that waited for another's is of an earlier time than what that one wrote."""
+PROBER = "prober"
 
 
-def hold(holder: UUID) -> bool:
+def hold(holder: UUID, seconds: float = LEASE_SECONDS) -> bool:
     """Whether the lease is `holder`'s now; it becomes so if it is free, and is renewed in time.
 
-    It mostly reads: on SQLite whoever writes keeps the others from it.
+    Every process must give the same `seconds`. It mostly reads: on SQLite whoever writes keeps the
+    others from it.
     """
+    term = timedelta(seconds=seconds)
     found = (
         Lease.objects.filter(pk=PROBER)
         .annotate(left=F("until") - Now())
@@ -36,13 +37,13 @@ def hold(holder: UUID) -> bool:
         .first()
     )
     if found is None:
-        return _create(holder)
+        return _create(holder, term)
     owner, left = found
-    if owner == holder and _UNRENEWED < left <= _SANE:
+    if owner == holder and (1 - RENEWED_AFTER) * term < left <= SANE_TERMS * term:
         return True
-    if owner != holder and timedelta(0) < left <= _SANE:
+    if owner != holder and timedelta(0) < left <= SANE_TERMS * term:
         return False
-    return _take(holder)
+    return _take(holder, term)
 
 
 def release(holder: UUID) -> None:
@@ -50,14 +51,14 @@ def release(holder: UUID) -> None:
     Lease.objects.filter(pk=PROBER, holder=holder).delete()
 
 
-def _create(holder: UUID) -> bool:
+def _create(holder: UUID, term: timedelta) -> bool:
     row, _ = Lease.objects.get_or_create(
-        pk=PROBER, defaults={"holder": holder, "until": Now() + _TERM}
+        pk=PROBER, defaults={"holder": holder, "until": Now() + term}
     )
     return row.holder == holder
 
 
-def _take(holder: UUID) -> bool:
-    free = Q(holder=holder) | Q(until__lte=Now()) | Q(until__gt=Now() + _SANE)
-    taken = Lease.objects.filter(free, pk=PROBER).update(holder=holder, until=Now() + _TERM)
+def _take(holder: UUID, term: timedelta) -> bool:
+    free = Q(holder=holder) | Q(until__lte=Now()) | Q(until__gt=Now() + SANE_TERMS * term)
+    taken = Lease.objects.filter(free, pk=PROBER).update(holder=holder, until=Now() + term)
     return taken == 1

@@ -70,7 +70,10 @@ class Watched:
 
 
 class Prober:
-    """`exchange` and `look_around` are called again and again, on one event loop."""
+    """`exchange` and `look_around` are called again and again, on one event loop.
+
+    `clock` gives seconds that only grow; every process has the same `lease_seconds`.
+    """
 
     def __init__(
         self,
@@ -82,6 +85,8 @@ class Prober:
         *,
         probe_seconds: float,
         ask_anew: Callable[[UUID], None] = lambda _: None,
+        lease_seconds: float = lease.LEASE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`ask_anew` has a server asked for what it serves, which may be something else once it is
         well again."""
@@ -89,22 +94,23 @@ class Prober:
         self._reports, self._usage = reports, usage
         self._fetch, self._probe_seconds = fetch, probe_seconds
         self._ask_anew = ask_anew
+        self._lease_seconds, self._clock = lease_seconds, clock
         self._id = uuid4()
         self._watched: dict[UUID, Watched] = {}
         self._looking: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._leads, self._processes, self._homes = False, 1, NO_HOMES
-        self._heard_at = time.monotonic()
+        self._heard_at = self._clock()
         self._wrote_at = self._reported_at = 0.0
 
     async def exchange(self, in_database: InDatabase) -> None:
         """Write what was found and what this process sees; take in what others have."""
-        now = time.monotonic()
+        now = self._clock()
         heard = await in_database(self._exchanged, self._unwritten(now))
         if not (heard.leads and self._leads):
             self._take_over(heard.found, now)
         self._leads, self._processes, self._homes = heard.leads, heard.processes, heard.homes
-        self._wrote_at, self._heard_at = now, time.monotonic()
+        self._wrote_at, self._heard_at = now, self._clock()
 
     async def look_around(self) -> None:
         """Tell the calls what is known, and look at the servers whose time has come."""
@@ -127,15 +133,15 @@ class Prober:
 
     @property
     def _is_alone(self) -> bool:
-        return time.monotonic() - self._heard_at > lease.LEASE_SECONDS
+        return self._clock() - self._heard_at > self._lease_seconds
 
     # With the database, on its thread.
 
     def _exchanged(self, found: Mapping[UUID, Found]) -> Heard:
-        leads = lease.hold(self._id)
+        leads = lease.hold(self._id, self._lease_seconds)
         if leads:
             rows.write(found)
-        now = time.monotonic()
+        now = self._clock()
         if now - self._reported_at >= REPORT_SECONDS:
             rows.report(self._id, self._reports(), self._usage())
             rows.forget_the_dead()
@@ -200,7 +206,7 @@ class Prober:
     # Looking.
 
     def _look_at_those_due(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         for provider in self._catalog.current().providers.values():
             watched = self._watched[provider.id]
             if watched.due <= now:
@@ -227,7 +233,7 @@ class Prober:
             _log_turn(provider, held.track.state, track)
         if track.recovered > held.track.recovered:
             self._ask_anew(provider.id)
-        now = time.monotonic()
+        now = self._clock()
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
         self._watched[provider.id] = Watched(
             question,

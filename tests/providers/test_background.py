@@ -8,14 +8,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import Self
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from providers import discovery
-from providers.background import Background
+from providers import discovery, revision
+from providers.background import Background, Rounds, backoff_seconds
 from providers.catalog import Catalog
 from providers.homes import NOTHING_USED
 from providers.key_use import KeyUse
@@ -23,19 +25,28 @@ from providers.models import ApiKey, Discovery, Provider, Revision
 from providers.observed import Lookout
 from providers.probing import Prober
 from providers.snapshot import Snapshot
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LIVE_SECONDS = 2.0
+ROUNDS = Rounds(
+    watch_seconds=0.02,
+    key_use_seconds=0.02,
+    exchange_seconds=0.02,
+    look_around_seconds=0.02,
+    first_retry_seconds=NEVER_SECONDS,
+)
+RETRYING = replace(ROUNDS, first_retry_seconds=0.02)
+SOME_ROUNDS_SECONDS = 0.1
 THREADS = {"aurora-background", "aurora-database_0"}
 
 
 class Watch:
     """A running Background, and what it has published."""
 
-    def __init__(self, discovery_seconds: float = 60) -> None:
+    def __init__(self, discovery_seconds: float = NEVER_SECONDS, rounds: Rounds = ROUNDS) -> None:
         self.catalog, self.key_use = Catalog(), KeyUse()
         prober = Prober(
             self.catalog,
@@ -43,50 +54,64 @@ class Watch:
             lambda: {},
             lambda: NOTHING_USED,
             discovery.fetch(),
-            probe_seconds=60,
+            probe_seconds=NEVER_SECONDS,
+            lease_seconds=NEVER_SECONDS,
         )
         self.background = Background(
-            self.catalog, self.key_use, prober, discovery_seconds=discovery_seconds
+            self.catalog,
+            self.key_use,
+            prober,
+            discovery_seconds=discovery_seconds,
+            rounds=rounds,
         )
+
+    def __enter__(self) -> Self:
+        self.background.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.background.stop(PATIENCE_SECONDS)
 
     @property
     def snapshot(self) -> Snapshot:
         return self.catalog.current()
 
-    def shows(self, condition: Callable[[Snapshot], bool], seconds: float = LIVE_SECONDS) -> float:
-        """Seconds until a snapshot that fits is published; AssertionError when none is."""
-        return until(lambda: self.snapshot.is_loaded and condition(self.snapshot), seconds)
+    def shows(self, condition: Callable[[Snapshot], bool]) -> None:
+        """Until a snapshot that fits is published; AssertionError when none is."""
+        until(lambda: self.snapshot.is_loaded and condition(self.snapshot))
 
 
-def public_ids(snapshot: Snapshot) -> list[str]:
-    """Those listed, each of one provider."""
-    return [id for id, card in snapshot.cards.items() if id.startswith(f"{card['owned_by']}/")]
-
-
-def until(condition: Callable[[], object], seconds: float = LIVE_SECONDS) -> float:
-    began = time.monotonic()
-
+def until(condition: Callable[[], object]) -> None:
     def holds() -> object:
         with contextlib.suppress(KeyError):  # not this provider yet
             return condition()
         return False
 
-    eventually(holds, seconds)
-    return time.monotonic() - began
+    eventually(holds)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No busy machine makes discovery give a server up."""
+    monkeypatch.setattr(discovery, "TOTAL_SECONDS", NEVER_SECONDS)
+    monkeypatch.setattr(discovery, "SPEC_SECONDS", NEVER_SECONDS)
 
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    running = Watch()
-    running.background.start()
-    yield running
-    running.background.stop()
+    with Watch() as running:
+        yield running
 
 
 @pytest.fixture
 def other_vllm() -> Iterator[ScriptedVllm]:
     with ScriptedVllm() as server:
         yield server
+
+
+def public_ids(snapshot: Snapshot) -> list[str]:
+    """Those listed, each of one provider."""
+    return [id for id, card in snapshot.cards.items() if id.startswith(f"{card['owned_by']}/")]
 
 
 def have_come(vllm: ScriptedVllm, count: int) -> bool:
@@ -120,12 +145,8 @@ def test_an_added_server_is_asked_and_its_models_are_live(watch, vllm):
 def test_what_was_discovered_before_is_live_at_once_after_a_start(vllm):
     vllm.will_refuse()
     Discovery.objects.create(provider=add(vllm), cards=[{"id": "m"}])
-    running = Watch()
-    running.background.start()
-    try:
+    with Watch() as running:
         running.shows(lambda snapshot: "a/m" in snapshot.cards)
-    finally:
-        running.background.stop()
 
 
 def test_every_edit_of_a_provider_is_live(watch, vllm):
@@ -178,54 +199,44 @@ def test_a_server_at_another_address_or_with_another_key_is_asked_anew(watch, vl
     assert len(vllm.discoveries) == 1
 
 
-def test_a_change_that_leaves_the_way_to_a_server_as_it_is_asks_it_nothing(watch, vllm):
+def test_a_change_that_leaves_the_way_to_a_server_as_it_is_asks_it_nothing(watch, vllm, other_vllm):
     row = add(vllm)
     watch.shows(lambda snapshot: len(public_ids(snapshot)) == 1)
     row.passthrough = "control"
     row.save()
     watch.shows(lambda snapshot: snapshot.providers["a"].passthrough == "control")
-    time.sleep(0.7)  # a round more
+    add(other_vllm, "b")  # and it is asked, so the one before would have been
+    watch.shows(lambda snapshot: snapshot.providers["b"].models)
     assert len(vllm.discoveries) == 1
 
 
-def test_a_failing_server_keeps_its_models_and_is_asked_again_ever_later(vllm, caplog):
+def test_a_failing_server_keeps_its_models_and_is_asked_again(vllm, caplog):
     Discovery.objects.create(provider=add(vllm), cards=[{"id": "old"}])
     vllm.models = ["new"]
-    vllm.discovery.will_answer(500)
-    vllm.discovery.will_answer(500)
-    running = Watch()
-    asked: list[float] = []
-    with caplog.at_level(logging.INFO, "aurora.background"):
-        running.background.start()
-        try:
-            for count in (1, 2, 3):
-                until(functools.partial(have_come, vllm, count), 6)
-                asked.append(time.monotonic())
-                assert public_ids(running.snapshot) == ["a/old"]
-            running.shows(lambda snapshot: public_ids(snapshot) == ["a/new"])
-        finally:
-            running.background.stop()
-    first, second = asked[1] - asked[0], asked[2] - asked[1]
-    assert 0.8 < first < 2.5
-    assert 1.7 < second < 4
+    vllm.discovery.will_answer(500, always=True)
+    with caplog.at_level(logging.INFO, "aurora.background"), Watch(rounds=RETRYING) as running:
+        until(functools.partial(have_come, vllm, 3))
+        assert public_ids(running.snapshot) == ["a/old"]
+        vllm.discovery.will_answer(500)  # and no more after it
+        running.shows(lambda snapshot: public_ids(snapshot) == ["a/new"])
     assert told_of_providers(caplog) == [
         "provider a: The server answers HTTP 500.",
         "provider a answers: 1 model.",
     ]
 
 
+def test_a_failing_server_is_asked_again_ever_later():
+    pauses = [backoff_seconds(failures, 1.0, 60.0) for failures in (0, 1, 2, 3, 5, 6, 10_000)]
+    assert pauses == [1, 2, 4, 8, 32, 60, 60]
+
+
 def test_a_server_that_answers_is_told_of_once_and_again_only_after_a_failure(vllm, caplog):
     add(vllm)
-    running = Watch(discovery_seconds=0.1)
-    with caplog.at_level(logging.INFO, "aurora.background"):
-        running.background.start()
-        try:
-            until(functools.partial(have_come, vllm, 3), 6)
-            vllm.discovery.will_answer(500)
-            until(lambda: len(told_of_providers(caplog)) == 3, 6)
-            until(functools.partial(have_come, vllm, len(vllm.discoveries) + 2), 6)
-        finally:
-            running.background.stop()
+    with caplog.at_level(logging.INFO, "aurora.background"), Watch(0.02, RETRYING):
+        until(functools.partial(have_come, vllm, 3))
+        vllm.discovery.will_answer(500)
+        until(lambda: len(told_of_providers(caplog)) == 3)
+        until(functools.partial(have_come, vllm, len(vllm.discoveries) + 2))
     assert told_of_providers(caplog) == [
         "provider a answers: 1 model.",
         "provider a: The server answers HTTP 500.",
@@ -238,12 +249,13 @@ def told_of_providers(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [text for text in told if text.startswith("provider ")]
 
 
-def test_a_server_that_was_down_is_live_soon_after_it_comes_up(watch, vllm):
+def test_a_server_that_was_down_is_live_after_it_comes_up(vllm):
     vllm.will_refuse()
     row = add(vllm)
-    until(lambda: Discovery.objects.filter(provider=row).exclude(error="").exists())
-    vllm.start()
-    watch.shows(lambda snapshot: len(public_ids(snapshot)) == 1, 4)
+    with Watch(rounds=RETRYING) as running:
+        until(lambda: Discovery.objects.filter(provider=row).exclude(error="").exists())
+        vllm.start()
+        running.shows(lambda snapshot: len(public_ids(snapshot)) == 1)
 
 
 def test_one_stalled_server_delays_no_other(watch, vllm, other_vllm):
@@ -264,7 +276,7 @@ def test_while_the_database_fails_the_last_snapshot_stays_and_recovery_follows(w
     with caplog.at_level(logging.INFO, "aurora.background"):
         with without_table(Revision):
             until(lambda: "the database fails" in caplog.text)
-            time.sleep(1.2)  # some rounds more
+            time.sleep(SOME_ROUNDS_SECONDS)
             assert watch.snapshot is last
         row.name = "b"
         row.save()
@@ -274,92 +286,75 @@ def test_while_the_database_fails_the_last_snapshot_stays_and_recovery_follows(w
     assert len([text for text in told if text == "the database answers again"]) == 1
 
 
-def test_a_database_that_fails_from_the_start_is_waited_for(vllm):
-    running = Watch()
-    with without_table(Revision):
-        running.background.start()
-        try:
-            time.sleep(0.8)
+def test_a_database_that_fails_from_the_start_is_waited_for(caplog):
+    with contextlib.ExitStack() as stack:
+        with without_table(Revision):
+            running = stack.enter_context(Watch())
+            until(lambda: "the database fails" in caplog.text)
+            time.sleep(SOME_ROUNDS_SECONDS)
             assert not running.snapshot.is_loaded
-        except BaseException:
-            running.background.stop()
-            raise
-    try:
         running.shows(lambda snapshot: snapshot.providers == {})
-    finally:
-        running.background.stop()
 
 
-def test_a_snapshot_that_cannot_be_read_leaves_the_last_and_recovery_follows(watch, vllm):
+def test_a_snapshot_that_cannot_be_read_leaves_the_last_and_recovery_follows(watch, vllm, caplog):
     add(vllm)
     watch.shows(lambda snapshot: len(public_ids(snapshot)) == 1)
     last = watch.snapshot
     with without_table(ApiKey):
         Provider.objects.create(name="b", base_url="http://127.0.0.1:9")
-        time.sleep(1.2)
+        until(lambda: "the database fails" in caplog.text)
+        time.sleep(SOME_ROUNDS_SECONDS)
         assert watch.snapshot is last
     watch.shows(lambda snapshot: set(snapshot.providers) == {"a", "b"})
 
 
-def test_a_failing_server_is_asked_again_while_the_database_fails(watch, vllm):
+def test_a_failing_server_is_asked_again_while_the_database_fails(vllm):
     vllm.discovery.will_answer(500, always=True)
     add(vllm)
-    until(lambda: vllm.discoveries)
-    until(Discovery.objects.exists)
-    with without_table(Revision):
-        until(lambda: len(vllm.discoveries) >= 2, 4)
+    with Watch(rounds=RETRYING):
+        until(Discovery.objects.exists)
+        with without_table(Revision):
+            until(functools.partial(have_come, vllm, len(vllm.discoveries) + 2))
 
 
-def test_key_use_is_written_at_the_end_at_the_latest(watch):
+def test_key_use_is_written_at_the_end_at_the_latest():
     held, _ = ApiKey.objects.issue("who")
-    watch.key_use.note(held.pk)
-    watch.background.stop()
-    try:
-        held.refresh_from_db()
-        assert held.last_used is not None
-        assert timezone.now() - held.last_used < timedelta(seconds=10)
-    finally:
-        watch.background = Watch().background
-        watch.background.start()
+    began = timezone.now()
+    with Watch(rounds=replace(ROUNDS, key_use_seconds=NEVER_SECONDS)) as running:
+        running.shows(lambda snapshot: held.digest in snapshot.keys)
+        running.key_use.note(held.pk)
+    held.refresh_from_db()
+    assert held.last_used is not None
+    assert began <= held.last_used <= timezone.now()
 
 
 def test_without_a_usable_key_the_log_says_what_to_set_and_says_it_once(caplog):
-    running = Watch()
-    with caplog.at_level(logging.WARNING, "aurora.background"):
-        running.background.start()
-        try:
-            until(lambda: "AURORA_MASTER_KEY" in caplog.text)
-            Provider.objects.create(name="a", base_url="http://127.0.0.1:9", enabled=False)
-            time.sleep(1.2)
-        finally:
-            running.background.stop()
+    with caplog.at_level(logging.WARNING, "aurora.background"), Watch() as running:
+        until(lambda: "AURORA_MASTER_KEY" in caplog.text)
+        Provider.objects.create(name="a", base_url="http://127.0.0.1:9", enabled=False)
+        running.shows(lambda snapshot: snapshot.revision == revision.current())
     assert caplog.text.count("no usable key") == 1
 
 
-def test_stopping_ends_the_threads_soon_even_while_a_server_stalls(vllm):
+def test_stopping_ends_the_threads_even_while_a_server_stalls(vllm):
     vllm.discovery.will_stall(always=True)
     add(vllm)
-    running = Watch()
-    running.background.start()
-    until(lambda: vllm.discoveries)
-    began = time.monotonic()
-    running.background.stop()
+    with Watch():
+        until(lambda: vllm.discoveries)
     until(lambda: not THREADS & {thread.name for thread in threading.enumerate()})
-    assert time.monotonic() - began < 1
-    vllm.wait_until_left()
+    vllm.wait_until_left(PATIENCE_SECONDS)
 
 
 def test_stopping_while_the_database_fails_is_no_crash_of_the_thread():
     held, _ = ApiKey.objects.issue("who")
-    running = Watch()
-    running.background.start()
-    until(lambda: running.snapshot.is_loaded)
     crashes: list[object] = []
     before, threading.excepthook = threading.excepthook, crashes.append
     try:
-        with without_table(ApiKey):
-            running.key_use.note(held.pk)
-            running.background.stop()
+        with Watch(rounds=replace(ROUNDS, key_use_seconds=NEVER_SECONDS)) as running:
+            running.shows(lambda snapshot: held.digest in snapshot.keys)
+            with without_table(ApiKey):
+                running.key_use.note(held.pk)
+                assert running.background.stop(PATIENCE_SECONDS)
     finally:
         threading.excepthook = before
     assert crashes == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -21,20 +20,37 @@ from providers.catalog import Catalog
 from providers.homes import LEAST_HOMES, NOTHING_USED, Prefix, Usage
 from providers.models import Health, Lease, Process, Provider
 from providers.observed import Lookout, Observed, Report, State
-from providers.probing import Prober, lease
+from providers.probing import Prober
+from providers.probing.prober import REPORT_SECONDS
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.scripted_vllm import ScriptedVllm
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anyio]
 
 T = TypeVar("T")
-PROBE_SECONDS = 0.05
+PROBE_SECONDS = 0.01
+
+
+class Clock:
+    """Hardly moves, but for what a test lets pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        self.now += 1e-6  # no two moments are the same
+        return self.now
+
+    def let_pass(self, seconds: float) -> None:
+        self.now += seconds
 
 
 class OneOfMany:
-    """A process of the installation, as far as it probes: its rounds are the test's to make."""
+    """A process of the installation, as far as it probes: its rounds are the test's to make, and
+    so is its time. The database's goes on, so a lease lasts longer than any test."""
 
     def __init__(self) -> None:
-        self.catalog, self.lookout = Catalog(), Lookout()
+        self.catalog, self.lookout, self.clock = Catalog(), Lookout(), Clock()
         self.reports: dict[Any, Report] = {}
         self.usage = NOTHING_USED
         self.database_is_away = False
@@ -47,6 +63,8 @@ class OneOfMany:
             discovery.fetch(),
             probe_seconds=PROBE_SECONDS,
             ask_anew=self.asked_anew.append,
+            lease_seconds=NEVER_SECONDS,
+            clock=self.clock,
         )
 
     @property
@@ -59,19 +77,34 @@ class OneOfMany:
         return await sync_to_async(work)(*arguments)
 
     async def round(self) -> None:
+        """Whatever this process looks at from time to time, it looks at now."""
+        self.clock.let_pass(2 * PROBE_SECONDS)
         self.catalog.publish(await sync_to_async(catalog.load)())
         with contextlib.suppress(OperationalError):
             await self.prober.exchange(self.in_database)
         await self.prober.look_around()
 
+    async def looks_have_ended(self) -> None:
+        await asyncio.gather(*self.prober._looking)
+
     async def until(self, holds: Callable[[], object]) -> None:
-        """Round after round. AssertionError if it never holds."""
-        for _ in range(150):
+        """Round after round. TimeoutError if it never holds."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.round()
-            if holds():
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError(f"never so, but {self.observed}")
+            while not holds():
+                await asyncio.sleep(0.005)
+                await self.round()
+
+    async def goes_on(self) -> None:
+        """Some rounds, with the looks that begin in them."""
+        for _ in range(5):
+            await self.round()
+            await self.looks_have_ended()
+
+    def is_without_the_database(self) -> None:
+        """For longer than a lease lasts."""
+        self.database_is_away = True
+        self.clock.let_pass(NEVER_SECONDS)
 
     async def sees(self, row: Provider, state: State) -> None:
         await self.until(lambda: self.observed.of(row.pk).state is state)
@@ -106,13 +139,14 @@ def row(vllm: ScriptedVllm) -> Provider:
 
 async def test_a_server_is_found_well_with_its_load(one, row, vllm):
     vllm.load = (3, 2)
+    began = one.clock()
     await one.sees(row, State.HEALTHY)
     await one.round()
 
     seen, kept = one.observed.of(row.pk), await Health.objects.aget()
     assert (seen.running, seen.waiting, seen.recovered) == (3, 2, 0)
     assert (kept.state, kept.running, kept.waiting) == ("healthy", 3, 2)
-    assert 0 <= time.monotonic() - seen.looked < 2
+    assert began <= seen.looked <= one.clock()
 
 
 async def test_it_is_asked_again_and_again(one, row, vllm):
@@ -124,14 +158,12 @@ async def test_one_process_probes_and_the_other_knows(one, two, row, vllm):
     vllm.load = (5, 0)
     await one.sees(row, State.HEALTHY)
     await one.until(lambda: len(vllm.probes) > 4)
-    await asyncio.sleep(0.1)  # the last look ends
+    await one.looks_have_ended()
     await one.prober.exchange(one.in_database)
     asked = len(vllm.probes)
 
     await two.sees(row, State.HEALTHY)
-    for _ in range(5):
-        await two.round()
-        await asyncio.sleep(PROBE_SECONDS)
+    await two.goes_on()
 
     assert len(vllm.probes) == asked
     assert two.observed.of(row.pk).running == 5
@@ -145,7 +177,7 @@ async def test_when_the_one_that_probes_dies_the_other_goes_on_from_there(one, t
     await one.round()
     await two.sees(row, State.HEALTHY)
     since = (await Health.objects.aget()).since
-    await Lease.objects.aupdate(until=F("until") - timedelta(seconds=lease.LEASE_SECONDS))
+    await Lease.objects.aupdate(until=F("until") - timedelta(seconds=NEVER_SECONDS))
     asked = len(vllm.probes)
 
     await two.until(lambda: len(vllm.probes) > asked)
@@ -164,31 +196,26 @@ async def test_one_that_stops_leaves_the_lease_and_no_trace(one, two, row, vllm)
     await two.until(lambda: len(vllm.probes) > asked)
 
 
-async def test_without_the_database_each_process_looks_for_itself(one, two, row, vllm, monkeypatch):
+async def test_without_the_database_each_process_looks_for_itself(one, two, row, vllm):
     await one.sees(row, State.HEALTHY)
     await one.round()
     await two.sees(row, State.HEALTHY)
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.3)
-    two.database_is_away = True
+    two.is_without_the_database()
     vllm.health.will_answer(503, always=True)
 
     await two.sees(row, State.UNHEALTHY)
 
 
-async def test_with_the_database_back_only_one_looks(one, two, row, vllm, monkeypatch):
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.3)
-    two.catalog.publish(await sync_to_async(catalog.load)())
-    two.database_is_away = True
+async def test_with_the_database_back_only_one_looks(one, two, row, vllm):
+    two.is_without_the_database()
     await two.sees(row, State.HEALTHY)
-    monkeypatch.undo()
     await one.sees(row, State.HEALTHY)
     two.database_is_away = False
     await two.round()
-    await asyncio.sleep(0.1)  # its last look ends
+    await one.looks_have_ended()
+    await two.looks_have_ended()
     asked = len(vllm.probes)
-    for _ in range(5):
-        await two.round()
-        await asyncio.sleep(PROBE_SECONDS)
+    await two.goes_on()
 
     assert len(vllm.probes) == asked
 
@@ -218,11 +245,12 @@ async def test_a_server_that_is_reached_otherwise_begins_anew(one, row, vllm):
 async def test_an_answer_that_comes_after_the_row_changed_says_nothing_of_it(one, row, vllm):
     vllm.health.will_send(b"", b"HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n", pause_seconds=0.2)
     await one.until(lambda: vllm.probes)
+    late = set(one.prober._looking)
     with ScriptedVllm() as other:
         row.base_url = other.url
         await row.asave()
         await one.sees(row, State.HEALTHY)
-        await asyncio.sleep(0.3)
+        await asyncio.gather(*late)
         await one.round()
 
         assert one.observed.of(row.pk).state is State.HEALTHY
@@ -232,11 +260,9 @@ async def test_a_provider_that_is_gone_is_forgotten(one, row, vllm):
     await one.sees(row, State.HEALTHY)
     await Provider.objects.all().adelete()
     await one.until(lambda: not one.observed.servers)
-    await asyncio.sleep(0.1)
+    await one.looks_have_ended()
     asked = len(vllm.probes)
-    for _ in range(3):
-        await one.round()
-        await asyncio.sleep(PROBE_SECONDS)
+    await one.goes_on()
 
     assert len(vllm.probes) == asked
 
@@ -262,9 +288,9 @@ async def test_all_processes_go_by_one_plan_of_what_all_of_them_sent(one, two, r
     one.usage, two.usage = used(row.pk), used(row.pk)
     await one.until(lambda: one.observed.homes.of)
     await two.until(lambda: two.observed.homes.of)
-    two.prober._reported_at = one.prober._reported_at = 0.0
-    await two.round()
-    await one.round()
+    for process in (two, one):
+        process.clock.let_pass(REPORT_SECONDS)
+        await process.round()
     await two.until(lambda: two.observed.homes.recent[row.pk] == 10.0)
     await one.round()
 
@@ -272,14 +298,11 @@ async def test_all_processes_go_by_one_plan_of_what_all_of_them_sent(one, two, r
     assert len(one.observed.homes.of[PREFIX]) == LEAST_HOMES
 
 
-async def test_without_the_database_homes_stay_and_each_goes_by_its_own_calls(
-    one, row, monkeypatch
-):
+async def test_without_the_database_homes_stay_and_each_goes_by_its_own_calls(one, row):
     one.usage = used(row.pk)
     await one.until(lambda: one.observed.homes.recent)
     homes = one.observed.homes.of
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.3)
-    one.database_is_away = True
+    one.is_without_the_database()
 
     await one.until(lambda: not one.observed.homes.recent)
     assert one.observed.homes.of == homes != {}
