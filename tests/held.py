@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def large_blocks(least_bytes: int) -> Iterator[Callable[[], int]]:
-    """Counts the bytes that are held of blocks of this size, of those allocated within."""
+def counting(least_bytes: int = 1) -> Iterator[Callable[[], int]]:
+    """Counts the bytes that are held of blocks of this size at least, allocated within."""
 
     def held() -> int:
         gc.collect()  # what ended calls have left in cycles is held by nobody

@@ -43,6 +43,7 @@ UNHURRIED = Waits(
     drain_seconds=NEVER_SECONDS,
     refusal_seconds=NEVER_SECONDS,
     ping_seconds=NEVER_SECONDS,
+    last_words_seconds=NEVER_SECONDS,
     flush_seconds=NEVER_SECONDS,
     closing_seconds=NEVER_SECONDS,
 )

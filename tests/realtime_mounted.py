@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,16 +14,17 @@ from websockets.asyncio.client import ClientConnection, connect
 from gateway.consumers import Realtime
 from gateway.fleet import Fleet
 from gateway.headers import request_id
-from gateway.upstream import Door
+from gateway.upstream import Door, Waits
 from providers.catalog import Catalog
 from providers.observed import Lookout
 from providers.snapshot import AliasEntry, KeyEntry, ProviderEntry
-from tests.mounted import MASTER_KEY, UPSTREAM_KEY, Lines, snapshot
+from tests.mounted import MASTER_KEY, UNHURRIED, UPSTREAM_KEY, Lines, snapshot
 from tests.patience import PATIENCE_SECONDS
 from tests.processes import soon
 from tests.raw_http import Answer, RawClient, request_bytes
 from tests.serving import ServerThread
 
+Result = TypeVar("Result")
 MODEL = "mistralai/Voxtral-Mini"
 PATH = f"/v1/realtime?model=alpha/{MODEL}"
 BEARER = {"Authorization": f"Bearer {MASTER_KEY}"}
@@ -39,14 +40,14 @@ class MountedRealtime:
     """`close` checks what must hold after any test: each session has its one line, none holds a
     secret, nothing runs on."""
 
-    def __init__(self, thread: ServerThread, **options: Any) -> None:
+    def __init__(self, thread: ServerThread, *, waits: Waits = UNHURRIED, **options: Any) -> None:
         self.catalog, self.lookout = Catalog(), Lookout()
         self.fleet = Fleet(self.catalog, self.lookout)
         self.used_keys: list[UUID] = []
         self.sessions = 0
         self._lines = Lines()
         self._thread = thread
-        self._door = Door(connections=100)
+        self._door = Door(connections=100, waits=waits)
         self._consumer = Realtime.as_asgi(
             catalog=self.catalog,
             door=self._door,
@@ -74,7 +75,12 @@ class MountedRealtime:
 
     def connect(self, target: str = PATH, **options: Any) -> connect:
         """A session, to be opened by `async with` or `await`."""
-        given = {"additional_headers": BEARER, "compression": None, "max_size": None, **options}
+        given: dict[str, Any] = {
+            "additional_headers": BEARER,
+            "compression": None,
+            "max_size": None,
+        }
+        given |= {"open_timeout": PATIENCE_SECONDS, "close_timeout": PATIENCE_SECONDS, **options}
         return connect(
             f"ws://127.0.0.1:{self.port}{target}", proxy=None, ping_interval=None, **given
         )
@@ -102,8 +108,10 @@ class MountedRealtime:
 
     def running(self) -> dict[str, int]:
         """What is under way: sessions, their sockets, tasks of the loop, connections upstream."""
-        work = asyncio.run_coroutine_threadsafe(self._running(), self.server.loop)
-        return work.result(PATIENCE_SECONDS)
+        return self.on_loop(self._running())
+
+    def on_loop(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self.server.loop).result(PATIENCE_SECONDS)
 
     async def _running(self) -> dict[str, int]:
         session = self._door._transport._session
@@ -120,9 +128,7 @@ class MountedRealtime:
         running = self.running()
         lines = self._lines.of("aurora.calls")
         self._thread.stop(self.url)
-        asyncio.run_coroutine_threadsafe(self._door.aclose(), self.server.loop).result(
-            PATIENCE_SECONDS
-        )
+        self.on_loop(self._door.aclose())
         logging.getLogger("aurora").removeHandler(self._lines)
         assert idle, f"still under way: {running}"
         assert len(lines) == self.sessions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -33,11 +32,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Ended:
-    """How the client ended a session: the Close frame it sent (1006: none), and when."""
+    """How the client ended a session: the Close frame it sent (1006: none)."""
 
     code: int
     reason: str
-    at: float
 
 
 async def echo(session: ServerConnection) -> None:
@@ -89,6 +87,8 @@ class ScriptedRealtime:
             max_size=None,
             max_queue=self.receive_buffer_messages,
             ping_interval=None,
+            open_timeout=PATIENCE_SECONDS,
+            close_timeout=PATIENCE_SECONDS,
             process_request=self._look_at,
             select_subprotocol=lambda session, offered: self.subprotocol,
         )
@@ -124,4 +124,4 @@ class ScriptedRealtime:
         await session.wait_closed()
         sent = session.protocol.close_rcvd
         code, reason = (sent.code, sent.reason) if sent else (1006, "")
-        self._ended.put_nowait(Ended(code, reason, time.monotonic()))
+        self._ended.put_nowait(Ended(code, reason))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests import recorded
-from tests.held import large_blocks
+from tests.held import counting
 from tests.mounted import CHAT, MODEL, chat, provider, request
 from tests.processes import eventually
 from tests.recorded import Recording
@@ -131,7 +131,7 @@ def test_nothing_holds_what_was_asked_while_a_stream_runs(gateway, vllm, path, s
     """It may be large, and the stream may run for hours."""
     vllm.will_stall(after_chunks=[b'data: {"id":1}\n\n'])
     client = gateway.connect()
-    with large_blocks(len(LARGE) // 2) as held:
+    with counting(len(LARGE) // 2) as held:
         body = msgspec.json.encode({"model": MODEL, "stream": True, **said})
         client.send(request("POST", path, body))
         client.read_head()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.upstream import Waits
 from tests.mounted import provider
 from tests.realtime_mounted import MODEL, MountedRealtime
 from tests.scripted_realtime import ScriptedRealtime
@@ -28,10 +29,10 @@ def options() -> dict[str, Any]:
 
 @pytest.fixture
 async def gateway(
-    server_thread: ServerThread, vllm: ScriptedRealtime, options: dict[str, Any]
+    server_thread: ServerThread, vllm: ScriptedRealtime, options: dict[str, Any], waits: Waits
 ) -> AsyncIterator[MountedRealtime]:
     """Knows `vllm` as the provider `alpha`, and one master key."""
-    mounted = MountedRealtime(server_thread, **options)
+    mounted = MountedRealtime(server_thread, waits=waits, **options)
     mounted.publish(provider(vllm.url, models=(MODEL,)))
     yield mounted
     await asyncio.to_thread(mounted.close)

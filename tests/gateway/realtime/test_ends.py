@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.mounted import provider
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.realtime_mounted import MODEL, end_of
 from tests.scripted_realtime import until_closed
 from tests.tcp_options import KEEP_ALIVE, keep_alive_of, to_server
 
 pytestmark = pytest.mark.anyio
 
-ENDED_WITHIN_SECONDS = 0.1
 MOST_MESSAGE_BYTES = 16 * 2**20
 CODES = [
     (1000, ""),
@@ -34,13 +33,11 @@ async def test_the_clients_close_reaches_the_server_as_it_is(gateway, vllm, code
     async with gateway.connect() as client:
         await client.send("before")
         await client.recv()
-        began = time.monotonic()
         await client.close(code, reason)
         ended = await vllm.ended()
         assert end_of(client) == (code, reason)
 
     assert (ended.code, ended.reason) == (code, reason)
-    assert ended.at - began < ENDED_WITHIN_SECONDS
     record = await gateway.record()
     assert record.get("reason") == (None if code < 1002 else f"the client closed: {code}")
 
@@ -109,11 +106,10 @@ async def test_all_that_a_client_said_before_its_close_arrives(gateway, vllm):
 async def test_a_client_that_vanishes_ends_the_servers_side(gateway, vllm, way):
     async with gateway.connect() as client:
         await vllm.began()
-        began = time.monotonic()
         getattr(client.transport, way)()
         ended = await vllm.ended()
 
-    assert (ended.code, ended.at - began < ENDED_WITHIN_SECONDS) == (1001, True)
+    assert ended.code == 1001
     assert (await gateway.record())["reason"] == "the client left"
 
 
@@ -121,11 +117,9 @@ async def test_a_client_that_vanishes_ends_the_servers_side(gateway, vllm, way):
 async def test_a_server_that_vanishes_ends_the_clients_side(gateway, vllm, way):
     async with gateway.connect() as client:
         session = await vllm.began()
-        began = time.monotonic()
         getattr(session.transport, way)()
         with pytest.raises(ConnectionClosed):
             await client.recv()
-        assert time.monotonic() - began < ENDED_WITHIN_SECONDS
         assert end_of(client)[0] == 1011
 
     record = await gateway.record()
@@ -195,13 +189,13 @@ async def test_a_stop_ends_sessions_when_the_drain_is_over(server_thread, gatewa
     assert (await gateway.record())["reason"] == "cancelled: Aurora is stopping"
 
 
-@pytest.mark.parametrize("options", [{"drain_seconds": 5}])
+@pytest.mark.parametrize("options", [{"drain_seconds": NEVER_SECONDS}])
 async def test_a_session_that_ends_within_the_drain_ends_it(server_thread, gateway, vllm, options):
     async with gateway.connect() as client:
         gateway.server.stop()
         await client.send("still served")
         assert await client.recv() == "still served"
-    stopped = await asyncio.to_thread(gateway.server.stopped.wait, 3)
+    stopped = await asyncio.to_thread(gateway.server.stopped.wait, PATIENCE_SECONDS)
 
     assert stopped
 

@@ -7,27 +7,31 @@ import contextlib
 import os
 import select
 import socket
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.mounted import provider
+from tests.held import counting
+from tests.mounted import UNHURRIED, provider
+from tests.patience import PATIENCE_SECONDS
 from tests.raw_http import RESET_ON_CLOSE
 from tests.realtime_mounted import MODEL, end_of
 from tests.scripted_realtime import until_closed
 
 pytestmark = pytest.mark.anyio
 
-ENDED_WITHIN_SECONDS = 0.5
-"""Both ends are in one process here, with many megabytes under way: a slow machine takes 0.15 s."""
 MIB = 2**20
 PIECE = bytes(MIB // 4)
 OFFERED_BYTES = 128 * MIB
 MOST_TAKEN_BYTES = 40 * MIB  # what the system buffers on four sockets, for the most part
 MOST_HELD_KIB = 48 * 1024  # of this process: the test's two sides are in it as well
-STUCK_SECONDS = 0.5
+STUCK_SECONDS = 0.2
+"""Without a byte: on a slow machine a flood may seem stuck that is not yet, which proves less."""
+SOON = replace(UNHURRIED, last_words_seconds=0.05, flush_seconds=0.05, closing_seconds=0.05)
+GIVEN_UP_SOON = pytest.mark.parametrize("waits", [SOON])
+"""Nobody waits for what a side that does not read will never take."""
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
@@ -78,12 +82,11 @@ async def send_until_unheard(client) -> None:
             await asyncio.wait_for(await client.ping(), STUCK_SECONDS)
 
 
-async def gone(session) -> float:
-    """When the system knew that the other end of a socket nobody reads is gone."""
+async def is_gone(session) -> bool:
+    """Whether the system learns that the other end of a socket nobody reads is gone."""
     poller = select.poll()
     poller.register(session.transport.get_extra_info("socket"), select.POLLRDHUP)
-    assert await asyncio.to_thread(poller.poll, 2000)
-    return time.monotonic()
+    return bool(await asyncio.to_thread(poller.poll, 1000 * PATIENCE_SECONDS))
 
 
 async def test_a_client_that_does_not_read_stops_the_reading_from_the_server(gateway, vllm):
@@ -92,7 +95,7 @@ async def test_a_client_that_does_not_read_stops_the_reading_from_the_server(gat
     before = resident_kib()
     async with not_reading(gateway) as client:
         client.transport.pause_reading()
-        await asyncio.wait_for(flood.stuck.wait(), 20)
+        await asyncio.wait_for(flood.stuck.wait(), PATIENCE_SECONDS)
 
         assert 0 < flood.sent_bytes < MOST_TAKEN_BYTES
         assert resident_kib() - before < MOST_HELD_KIB
@@ -112,7 +115,7 @@ async def test_a_server_that_does_not_read_stops_the_reading_from_the_client(gat
         session = await vllm.began()
         session.transport.pause_reading()
         flooding = asyncio.create_task(flood(client))
-        await asyncio.wait_for(flood.stuck.wait(), 20)
+        await asyncio.wait_for(flood.stuck.wait(), PATIENCE_SECONDS)
 
         assert 0 < flood.sent_bytes < MOST_TAKEN_BYTES
         assert resident_kib() - before < MOST_HELD_KIB
@@ -128,12 +131,11 @@ async def test_a_client_that_vanishes_without_having_read_ends_the_server(gatewa
     vllm.will(flood)
     async with not_reading(gateway) as client:
         client.transport.pause_reading()
-        await asyncio.wait_for(flood.stuck.wait(), 20)
-        began = time.monotonic()
+        await asyncio.wait_for(flood.stuck.wait(), PATIENCE_SECONDS)
         getattr(client.transport, way)()
         ended = await vllm.ended()
 
-    assert (ended.code, ended.at - began < ENDED_WITHIN_SECONDS) == (1001, True)
+    assert ended.code == 1001
 
 
 async def test_a_client_that_closes_without_having_read_ends_the_server(gateway, vllm):
@@ -141,16 +143,15 @@ async def test_a_client_that_closes_without_having_read_ends_the_server(gateway,
     vllm.will(flood)
     async with not_reading(gateway, close_timeout=0.2) as client:
         client.transport.pause_reading()
-        await asyncio.wait_for(flood.stuck.wait(), 20)
-        began = time.monotonic()
+        await asyncio.wait_for(flood.stuck.wait(), PATIENCE_SECONDS)
         closing = asyncio.create_task(client.close(4001, "enough"))
         ended = await vllm.ended()
         await closing
 
     assert (ended.code, ended.reason) == (4001, "enough")
-    assert ended.at - began < ENDED_WITHIN_SECONDS
 
 
+@GIVEN_UP_SOON
 @pytest.mark.parametrize("with_reset", [True, False], ids=["reset", "without a word"])
 async def test_a_client_that_vanishes_ends_a_server_that_does_not_read(gateway, vllm, with_reset):
     vllm.will(until_closed)
@@ -161,14 +162,14 @@ async def test_a_client_that_vanishes_ends_a_server_that_does_not_read(gateway, 
         if with_reset:
             sock = client.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        began = time.monotonic()
         client.transport.abort()
-        assert await gone(session) - began < ENDED_WITHIN_SECONDS
+        assert await is_gone(session)
         session.transport.abort()
 
     assert (await gateway.record())["reason"] == "the client left"
 
 
+@GIVEN_UP_SOON
 async def test_a_server_that_vanishes_without_having_read_ends_the_client(gateway, vllm):
     vllm.will(until_closed)
     flood = Flood()
@@ -176,12 +177,10 @@ async def test_a_server_that_vanishes_without_having_read_ends_the_client(gatewa
         session = await vllm.began()
         session.transport.pause_reading()
         flooding = asyncio.create_task(flood(client))
-        await asyncio.wait_for(flood.stuck.wait(), 20)
-        began = time.monotonic()
+        await asyncio.wait_for(flood.stuck.wait(), PATIENCE_SECONDS)
         session.transport.abort()
         with pytest.raises(ConnectionClosed):
             await client.recv()
-        assert time.monotonic() - began < ENDED_WITHIN_SECONDS
         assert end_of(client)[0] == 1011
         with pytest.raises(ConnectionClosed):
             await flooding
@@ -194,7 +193,7 @@ async def test_a_servers_close_counts_even_if_it_breaks_off_without_having_read(
         session = await vllm.began()
         session.transport.pause_reading()
         flooding = asyncio.create_task(flood(client))
-        await asyncio.wait_for(flood.stuck.wait(), 20)
+        await asyncio.wait_for(flood.stuck.wait(), PATIENCE_SECONDS)
         session.protocol.send_close(4001, "enough")
         session.transport.write(b"".join(session.protocol.data_to_send()))
         session.transport.abort()
@@ -234,12 +233,13 @@ async def test_a_client_that_takes_nothing_for_too_long_is_ended(gateway, vllm, 
     vllm.will(flood)
     async with not_reading(gateway) as client:
         client.transport.pause_reading()
-        assert (await vllm.ended(20)).code == 1001
+        assert (await vllm.ended()).code == 1001
         client.transport.abort()
 
     assert (await gateway.record())["reason"] == "the client left"
 
 
+@GIVEN_UP_SOON
 async def test_a_server_that_takes_nothing_for_too_long_is_ended(gateway, vllm):
     gateway.publish(provider(vllm.url, models=(MODEL,), idle_seconds=0.4))
     vllm.will(until_closed)
@@ -261,13 +261,13 @@ async def test_pings_of_a_client_that_does_not_read_pile_up_nowhere(gateway, vll
     vllm.will(flood)
     async with not_reading(gateway) as client:
         client.transport.pause_reading()
-        await asyncio.wait_for(flood.stuck.wait(), 20)
-        before = resident_kib()
+        await asyncio.wait_for(flood.stuck.wait(), PATIENCE_SECONDS)
         ping = b"\x89\xfd" + bytes(4) + bytes(125)
-        for _ in range(32):
-            client.transport.write(ping * 8000)
-            while client.transport.get_write_buffer_size():  # noqa: ASYNC110 - on the wire
-                await asyncio.sleep(0.001)
-        assert resident_kib() - before < MOST_HELD_KIB // 3
+        with counting() as held:
+            for _ in range(5):
+                client.transport.write(ping * 8000)
+                while client.transport.get_write_buffer_size():  # noqa: ASYNC110 - on the wire
+                    await asyncio.sleep(0.001)
+            assert held() < 8000 * 125
         client.transport.abort()
         await vllm.ended()

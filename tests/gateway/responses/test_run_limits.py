@@ -24,7 +24,7 @@ from tests.gateway.responses.making import (
     streamed_by,
 )
 from tests.gateway.state.stores import RunningStore
-from tests.held import large_blocks
+from tests.held import counting
 from tests.mounted import error_of, request
 from tests.processes import eventually
 
@@ -174,7 +174,7 @@ def test_the_call_is_let_go_once_its_answer_has_begun(stateful, vllm, way, backg
     size = 512 * KIB
     vllm.will_stall(after_chunks=streamed_by(way, "Hi")[:3])
     client = stateful.connect()
-    with large_blocks(size // 2) as held:
+    with counting(size // 2) as held:
         asked = create("x" * size, background=background, stream=not background)
         client.send(request("POST", RESPONSES, msgspec.json.encode(asked)))
         del asked
