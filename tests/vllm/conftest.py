@@ -1,4 +1,8 @@
-"""Two real vLLM servers, Aurora as a process of its own, and the clients that talk to them."""
+"""Real vLLM servers, Aurora as a process of its own, and the clients that talk to them.
+
+A server takes half a minute of a processor to start: all start at once, one for each kind of model
+and another for text, and each starts once but for the one that is killed.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,14 @@ from tests.vllm import servers
 MASTER_KEY = "sk-aurora-lane-0123456789abcdef"
 ADMIN_PASSWORD = "correct-horse-battery"
 VLLM_KEY = "token-abc123"
+HANG_SECONDS = 900
+"""Of a test with the fixtures that it is the first to ask for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(HANG_SECONDS))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,16 +47,11 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fleet(logs: Path) -> Iterator[dict[str, servers.Server]]:
-    """`text` with a key, and one of each other kind without; all ready."""
+    """`text` and `spare`, alike, with a key; one of each other kind without; all ready."""
+    flags = ("--api-key", VLLM_KEY, *servers.TEXT_FLAGS)
     fleet = {
-        "text": servers.vllm(
-            "llama",
-            servers.TEXT_MODEL,
-            logs / "text.log",
-            "--api-key",
-            VLLM_KEY,
-            *servers.TEXT_FLAGS,
-        ),
+        "text": servers.vllm("llama", servers.TEXT_MODEL, logs / "text.log", *flags),
+        "spare": servers.vllm("llama", servers.TEXT_MODEL, logs / "spare.log", *flags),
         "embed": servers.vllm("embed", servers.EMBED_MODEL, logs / "embed.log"),
         "rerank": servers.vllm("rerank", servers.RERANK_MODEL, logs / "rerank.log"),
         "classify": servers.vllm("classify", servers.CLASSIFY_MODEL, logs / "classify.log"),
@@ -66,6 +73,12 @@ def text(fleet: dict[str, servers.Server]) -> servers.Server:
 
 
 @pytest.fixture(scope="session")
+def spare(fleet: dict[str, servers.Server]) -> servers.Server:
+    """Another server of the text model. The lane's own Aurora does not know it; tests kill it."""
+    return fleet["spare"]
+
+
+@pytest.fixture(scope="session")
 def embed(fleet: dict[str, servers.Server]) -> servers.Server:
     return fleet["embed"]
 
@@ -76,7 +89,7 @@ def aurora(
     tmp_path_factory: pytest.TempPathFactory,
     logs: Path,
 ) -> Iterator[servers.Server]:
-    """Knows the four servers, and the text server once more as one that is to be translated for."""
+    """Knows a server of each kind, and that of text once more as one to be translated for."""
     text = fleet["text"].url
     plain = {"type": "vllm", "base_url": text + "/v1", "api_key": VLLM_KEY}
     server = servers.aurora(

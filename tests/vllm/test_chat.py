@@ -43,6 +43,20 @@ def without_time(answer: Any) -> dict[str, Any]:
     return {name: value for name, value in answer.to_dict().items() if name != "created"}
 
 
+def told(chunks: list[Any]) -> tuple[str, list[Any]]:
+    """The text of a stream, and what its chunks say beside it, each once. How many chunks the text
+    comes in depends on how busy the machine is."""
+    text, others = "", []
+    for chunk in map(without_time, chunks):
+        for choice in chunk["choices"]:
+            part = choice if "text" in choice else choice["delta"]
+            text += part.pop("text", None) or part.pop("content", None) or ""
+        if chunk not in others:
+            others.append(chunk)
+    assert text
+    return text, others
+
+
 def test_a_chat_answer_is_what_vllm_itself_says(
     client: openai.OpenAI, text_itself: openai.OpenAI
 ) -> None:
@@ -63,8 +77,7 @@ def test_a_streamed_chat_is_what_vllm_itself_streams(
         messages=HELLO, **greedy(TEXT_MODEL, **streamed)
     ) as stream:
         theirs = list(stream)
-    assert [without_time(chunk) for chunk in ours] == [without_time(chunk) for chunk in theirs]
-    assert "".join(c.choices[0].delta.content or "" for c in ours if c.choices)
+    assert told(ours) == told(theirs)
     assert ours[-1].usage.completion_tokens == 16
 
 
@@ -76,7 +89,7 @@ def test_a_stream_ends_with_done(http: httpx.Client) -> None:
     assert answer.headers["x-aurora-provider"] == "vllm"
     assert lines[-1] == "data: [DONE]"
     assert all(line.startswith("data: ") for line in lines)
-    assert len(lines) > 4
+    assert len(lines) > 2
 
 
 @pytest.mark.anyio

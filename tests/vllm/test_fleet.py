@@ -1,5 +1,5 @@
 """Two real servers of one model: one is killed under load, streams are finished by the other, and
-sessions find their cached prefixes. Runs beside the lane's other servers, with an Aurora of its own.
+sessions find their cached prefixes. With an Aurora of its own.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tests.processes import eventually, free_port
 from tests.vllm import servers
 from tests.vllm.conftest import ADMIN_PASSWORD, MASTER_KEY, VLLM_KEY
 
-MODEL = "example/of-a-fleet"
+MODEL = servers.TEXT_MODEL
 FINISHING = "finishing-sentences"
 """The alias whose streams are finished by another server."""
-AT_ONCE = 50
+AT_ONCE = 32
 TOKENS = 120
 NOTICED_SECONDS = 1.0
 MOST_TRIALS = 2
@@ -39,22 +39,10 @@ STORY = "Tell me a long story."
 HITS = re.compile(r"^vllm:prefix_cache_hits_total(?:{[^}]*})? (\S+)$", re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def pair(logs: Path) -> Iterator[list[servers.Server]]:
-    """Two servers of MODEL, both ready."""
-    both = [
-        servers.vllm("llama", MODEL, logs / f"fleet-{name}.log", "--api-key", VLLM_KEY)
-        for name in ("one", "two")
-    ]
-    try:
-        for server in both:
-            server.start()
-        for server in both:
-            server.wait(servers.VLLM_READY_SECONDS)
-        yield both
-    finally:
-        for server in both:
-            server.stop()
+@pytest.fixture(scope="session")
+def pair(spare: servers.Server, text: servers.Server) -> list[servers.Server]:
+    """Two servers of MODEL: the first may be killed."""
+    return [spare, text]
 
 
 def started(pair: list[servers.Server], folder: Path, log: Path, **settings: str) -> servers.Server:
@@ -90,10 +78,15 @@ def aurora(
             headers={"authorization": f"Bearer {MASTER_KEY}"},
         )
         assert made.status_code == 201, made.text
-        servers.wait_for_models(server, MASTER_KEY, count=3)
+        eventually(lambda: FINISHING in listed(server), servers.AURORA_READY_SECONDS)
         yield server
     finally:
         server.stop()
+
+
+def listed(aurora: servers.Server) -> list[str]:
+    answer = httpx.get(f"{aurora.url}/v1/models", headers={"authorization": f"Bearer {MASTER_KEY}"})
+    return [card["id"] for card in answer.json()["data"]]
 
 
 @dataclass
