@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DATABASE = "aurora.sqlite3"
+VARIABLE = "AURORA_DATA_DIR"
 MENDS: Mapping[int, str] = {
     errno.EROFS: "its file system is read-only: mount it writable, or name another folder",
     errno.ENOSPC: "its disk is full: make room, or name another folder",
@@ -67,8 +68,8 @@ def prepare(path: Path) -> DataFolder:
         raise BadDataFolder(explained(path, error)) from error
 
 
-def explained(path: Path, error: OSError) -> str:
-    """What is wrong with `path`, and what mends it."""
+def explained(path: Path, error: OSError, *, variable: str = VARIABLE) -> str:
+    """What is wrong with `path`, which `variable` names, and what mends it."""
     if error.errno in {errno.EACCES, errno.EPERM}:
         mend = (
             f"user {os.geteuid()} of group {os.getegid()} may not write there: give the folder to"
@@ -76,4 +77,4 @@ def explained(path: Path, error: OSError) -> str:
         )
     else:
         mend = MENDS.get(error.errno or 0, error.strerror or str(error))
-    return f"AURORA_DATA_DIR: {path}: {mend}"
+    return f"{variable}: {path}: {mend}"

@@ -47,14 +47,14 @@ SQLITE_MENDS = {
 }
 
 
-def why(setting: Mapping[str, Any], error: Exception) -> str:
-    """What is wrong with the database of this `setting` that failed a start, in one line: the
-    variable, the folder where it is a file, and the mend."""
+def why(setting: Mapping[str, Any], error: Exception, *, variable: str) -> str:
+    """What is wrong with the database of this `setting` that failed a start, in one line:
+    `variable`, which names the database, the folder where it is a file, and the mend."""
     said = " ".join(str(error).split())
     if setting["ENGINE"] != "django.db.backends.sqlite3":
-        return f"DATABASE_URL: the database fails: {said}"
+        return f"{variable}: the database fails: {said}"
     folder = Path(setting["NAME"]).parent
     if isinstance(error, OSError):
-        return data_folder.explained(folder, error)
+        return data_folder.explained(folder, error, variable=variable)
     mend = next((mend for text, mend in SQLITE_MENDS.items() if text in said), said)
-    return f"AURORA_DATA_DIR: {folder}: {mend}"
+    return f"{variable}: {folder}: {mend}"

@@ -18,10 +18,12 @@ try:
     if OPTIONS["DATABASE_URL"]:
         KEYRING = keyring.given(OPTIONS["AURORA_SECRET_KEYS"])
         DATABASE = database.of_url(OPTIONS["DATABASE_URL"], BASE_DIR)
+        DATABASE_VARIABLE = "DATABASE_URL"
     else:
         folder = data_folder.prepare(DATA_DIR)
         KEYRING = keyring.load(OPTIONS["AURORA_SECRET_KEYS"], folder)
         DATABASE = database.of_file(DATA_DIR / data_folder.DATABASE)
+        DATABASE_VARIABLE = data_folder.VARIABLE
 except (
     environment.BadFile,
     options.BadOption,

@@ -79,13 +79,22 @@ def test_each_failure_names_the_folder_and_the_mend(number, said):
     ],
 )
 def test_a_database_file_that_fails_a_start_is_told_of_by_its_folder(error, said):
-    told = database.why(SQLITE, Exception(error))
+    told = database.why(SQLITE, Exception(error), variable="AURORA_DATA_DIR")
 
     assert told.startswith("AURORA_DATA_DIR: /srv/aurora: ")
     assert said in told
 
 
 def test_a_database_server_that_fails_a_start_is_told_of_by_its_variable():
-    told = database.why({"ENGINE": "django.db.backends.postgresql", "NAME": "n"}, Exception("gone"))
+    postgres = {"ENGINE": "django.db.backends.postgresql", "NAME": "n"}
+    told = database.why(postgres, Exception("gone"), variable="DATABASE_URL")
 
     assert told == "DATABASE_URL: the database fails: gone"
+
+
+@pytest.mark.parametrize("error", [Exception("disk I/O error"), OSError(errno.ENOSPC, "full")])
+def test_a_database_file_that_a_url_names_is_told_of_by_the_url(error):
+    told = database.why(SQLITE, error, variable="DATABASE_URL")
+
+    assert told.startswith("DATABASE_URL: /srv/aurora: ")
+    assert "AURORA_DATA_DIR" not in told

@@ -85,6 +85,22 @@ def test_a_database_out_of_reach_stops_the_start_without_its_password(
     assert "a-database-password" not in done.stderr + done.stdout
 
 
+def test_a_database_file_of_a_url_that_is_none_is_told_of_by_the_url(
+    checkout: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "aurora.db").write_text("This was never a database. " * 100)
+    settings = {
+        "AURORA_DATA_DIR": str(tmp_path / "data"),
+        "AURORA_SECRET_KEYS": A_KEYRING,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/aurora.db",
+    }
+
+    done = manage(checkout, settings, "serve")
+
+    assert_refused(done, "DATABASE_URL", str(tmp_path), "not a database")
+    assert "AURORA_DATA_DIR" not in done.stderr
+
+
 def test_a_port_in_use_stops_the_start(checkout: Path, database: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])

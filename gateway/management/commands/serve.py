@@ -53,7 +53,8 @@ class Command(BaseCommand):
         except start_lock.NotHeld as error:
             sys.exit(f"aurora: {error}")
         except (DatabaseFailure, OSError) as error:
-            sys.exit(f"aurora: {database.why(settings.DATABASE, error)}")
+            variable = settings.DATABASE_VARIABLE
+            sys.exit(f"aurora: {database.why(settings.DATABASE, error, variable=variable)}")
         _serve(snapshot)
 
 

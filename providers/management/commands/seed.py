@@ -35,6 +35,6 @@ class Command(BaseCommand):
         except SeedError as error:
             raise CommandError(str(error)) from error
         except DatabaseFailure as error:
-            why = database.why(settings.DATABASE, error)
+            why = database.why(settings.DATABASE, error, variable=settings.DATABASE_VARIABLE)
             raise CommandError(f"{why}; has `manage.py migrate` been run?") from error
         self.stdout.write("\n".join(done) or "Nothing to change.")
