@@ -43,15 +43,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """All servers at one moment, as the overview shows them."""
+    """All servers at one moment, and the rows that the overview has of them."""
 
     seen: Mapping[UUID, Seen]
-    shown: tuple[Provider, ...]
+    rows: tuple[Row, ...]
     shows_all: bool
 
     @property
     def ids(self) -> list[UUID]:
-        return [provider.pk for provider in self.shown]
+        return [row.provider.pk for row in self.rows]
 
     def poll(self) -> Poll:
         """What the page asks next: everything it shows, by its digests."""
@@ -60,7 +60,8 @@ class Servers:
 
     def parts(self) -> list[Part]:
         """The parts of a page whose rows stand in the right order."""
-        return [self.healthy(), self.rest(), *live.of_rows(self.seen, self.ids)]
+        cells = (part for row in self.rows for part in (row.health, row.load))
+        return [self.healthy(), self.rest(), *cells]
 
     def healthy(self) -> Part:
         """How many of the enabled ones are healthy."""
@@ -70,8 +71,7 @@ class Servers:
         return Part("healthy", live.rendered("healthy", context))
 
     def table(self) -> Part:
-        rows = [self._row(provider) for provider in self.shown]
-        return Part("servers", live.rendered("servers", {"rows": rows}))
+        return Part("servers", live.rendered("servers", {"rows": self.rows}))
 
     def rest(self) -> Part:
         """What the table leaves out, and the link that changes that."""
@@ -80,17 +80,12 @@ class Servers:
         chosen = len(self.seen) if self.shows_all else len(self.seen) - sum(n for n, _ in left_out)
         context = {
             "providers": len(self.seen),
-            "shown": len(self.shown),
-            "cut": chosen - len(self.shown),
+            "shown": len(self.rows),
+            "cut": chosen - len(self.rows),
             "shows_all": self.shows_all,
             "left_out": left_out,
         }
         return Part("rest", live.rendered("rest", context))
-
-    def _row(self, provider: Provider) -> Row:
-        seen = self.seen[provider.pk]
-        state, load = live.state(provider.pk, seen), live.load(provider.pk, seen)
-        return Row(provider, state, load, health.error_of(provider))
 
     def _counted(self) -> Counter[Standing]:
         return Counter(seen.condition.standing for seen in self.seen.values())
@@ -106,7 +101,13 @@ def of(providers: Iterable[Provider], *, shows_all: bool) -> Servers:
 
     ordered = sorted(held, key=badness)
     shown = [p for p in ordered if shows_all or _is_troubled(seen[p.pk])]
-    return Servers(seen, tuple(shown[: live.MOST_ROWS]), shows_all)
+    rows = (_row(provider, seen[provider.pk]) for provider in shown[: live.MOST_ROWS])
+    return Servers(seen, tuple(rows), shows_all)
+
+
+def _row(provider: Provider, seen: Seen) -> Row:
+    state, load = live.state(provider.pk, seen), live.load(provider.pk, seen)
+    return Row(provider, state, load, health.error_of(provider))
 
 
 def shows_all(request: HttpRequest) -> bool:
