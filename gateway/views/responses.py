@@ -89,7 +89,12 @@ class Creation:
             )
         if self.is_untouched:
             return None
-        return Native(joined({**self.members, "model": msgspec.json.encode(model)}), self.echo)
+        return Native(joined(self._native_members(model)), self.echo)
+
+    def _native_members(self, model: str) -> Members:
+        """With `store` false where nothing is kept: no server is to keep what Aurora does not."""
+        members = {**self.members, "model": msgspec.Raw(msgspec.json.encode(model))}
+        return members | {"store": msgspec.Raw(b"false")} if self.echo.store_refused else members
 
     def in_background(self, id: str) -> Creation:
         """The same, streamed by the server whatever the client asked for."""
@@ -146,12 +151,17 @@ async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
         Origin(owner, items, ask.previous_response_id, ask.conversation),
         members=sent.members,
         context_length=sent.context_length,
-        echo=Echo(ask.previous_response_id, ask.conversation, store=ask.store),
+        echo=Echo(
+            ask.previous_response_id,
+            ask.conversation,
+            store=ask.store and exchange.store.keeps,
+            store_refused=ask.store and not exchange.store.keeps,
+        ),
         pdfs=await read_pdfs(exchange, call.selector, sent.members, responses.pdfs),
     )
 
 
 def _asked(exchange: Exchange, creation: Creation) -> Asked:
-    keeps = creation.ask.store and exchange.store.keeps
-    watcher = Keeping(exchange.store, creation.origin.copy_of) if keeps else None
+    is_kept = creation.echo.store
+    watcher = Keeping(exchange.store, creation.origin.copy_of) if is_kept else None
     return Asked(creation.caller, creation.call, creation.put, watcher, prompt=creation.members)

@@ -13,5 +13,7 @@ class Echo:
     conversation: str | None = None
     background: bool = False
     store: bool = True
+    store_refused: bool = False
+    """Whether `store` is false though the caller asked for true: nothing is kept here."""
     id: str | None = None
     """The response's id. None: a translation makes one, a native answer keeps the server's."""

@@ -87,6 +87,8 @@ def _members(echo: Echo) -> Members:
         said["conversation"] = {"id": echo.conversation}
     if echo.background:
         said["background"] = True
+    if echo.store_refused:
+        said["store"] = False
     return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in said.items()}
 
 
