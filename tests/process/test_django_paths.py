@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from tests.mounted import error_of
-from tests.patience import PATIENCE_SECONDS
 from tests.process.running import Aurora
 from tests.processes import eventually
 from tests.raw_http import Answer, RawClient, request_bytes
@@ -40,7 +39,7 @@ def aurora(serve_all, server: ScriptedVllm) -> Aurora:
 
 def answer_to(aurora: Aurora, *sent: bytes) -> Answer:
     """All in one piece: no pause of this process's is taken for one that STALL_SECONDS forbids."""
-    with RawClient("127.0.0.1", aurora.port, PATIENCE_SECONDS) as client:
+    with RawClient("127.0.0.1", aurora.port) as client:
         client.send(b"".join(sent))
         return client.read_answer()
 

@@ -71,4 +71,4 @@ def test_plain_daphne_serves_the_same_calls(daphne: Running, vllm: ScriptedVllm)
         verify=False,
     ) as stalled:
         assert next(stalled.iter_raw()) == b'data: {"n":1}\n\n'
-    vllm.wait_until_left(PATIENCE_SECONDS)
+    vllm.wait_until_left()

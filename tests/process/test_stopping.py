@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import httpx
 
-from tests.patience import PATIENCE_SECONDS
 from tests.process.running import Aurora
 from tests.processes import eventually
 from tests.raw_http import RawClient, request_bytes
@@ -29,9 +28,9 @@ def is_refused(aurora: Aurora) -> bool:
 def test_a_stream_finishes_and_nothing_new_begins(serve, vllm: ScriptedVllm) -> None:
     aurora = serve(AURORA_MASTER_KEY=MASTER_KEY, VLLM_BASE_URL=vllm.url)
     eventually(lambda: aurora.get("/ready").is_success)
-    vllm.will_stream(*EVENTS, pause_seconds=0.2)
+    vllm.will_stream(*EVENTS, held_after=1)
     authorization = [("Authorization", f"Bearer {MASTER_KEY}")]
-    with RawClient("127.0.0.1", aurora.port, PATIENCE_SECONDS) as client:
+    with RawClient("127.0.0.1", aurora.port) as client:
         client.send(request_bytes("POST", "/v1/chat/completions", authorization, BODY))
         status = client.read_head().start[1]
         first = client.read_chunk()
@@ -40,6 +39,7 @@ def test_a_stream_finishes_and_nothing_new_begins(serve, vllm: ScriptedVllm) -> 
 
         eventually(lambda: is_refused(aurora))
         assert not aurora.ended
+        vllm.go_on()
         rest = list(iter(client.read_chunk, b""))
         assert client.read_rest() == b""
     assert (status, [first, *rest]) == ("200", EVENTS)
@@ -48,7 +48,7 @@ def test_a_stream_finishes_and_nothing_new_begins(serve, vllm: ScriptedVllm) -> 
 
 def test_an_idle_process_stops_though_a_client_keeps_its_connection(serve) -> None:
     aurora = serve()
-    with RawClient("127.0.0.1", aurora.port, PATIENCE_SECONDS) as idle:
+    with RawClient("127.0.0.1", aurora.port) as idle:
         idle.send(request_bytes("GET", "/health"))
         assert idle.read_answer().status == 200
         aurora.signal()

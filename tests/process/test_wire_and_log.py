@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
 from tests.process.operators import Operator
 from tests.process.running import Aurora
 from tests.processes import eventually
@@ -56,7 +55,7 @@ def aurora(serve_all, server: ScriptedVllm) -> Aurora:
 
 
 def answer_to(aurora: Aurora, request: bytes) -> Answer:
-    with RawClient("127.0.0.1", aurora.port, PATIENCE_SECONDS) as client:
+    with RawClient("127.0.0.1", aurora.port) as client:
         client.send(request)
         return client.read_answer()
 

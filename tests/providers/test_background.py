@@ -27,18 +27,11 @@ from providers.probing import Prober
 from providers.snapshot import Snapshot
 from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.processes import eventually
+from tests.providers.rounds import RETRYING, ROUNDS
 from tests.scripted_vllm import ScriptedVllm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROUNDS = Rounds(
-    watch_seconds=0.02,
-    key_use_seconds=0.02,
-    exchange_seconds=0.02,
-    look_around_seconds=0.02,
-    first_retry_seconds=NEVER_SECONDS,
-)
-RETRYING = replace(ROUNDS, first_retry_seconds=0.02)
 SOME_ROUNDS_SECONDS = 0.1
 THREADS = {"aurora-background", "aurora-database_0"}
 
@@ -88,13 +81,6 @@ def until(condition: Callable[[], object]) -> None:
         return False
 
     eventually(holds)
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No busy machine makes discovery give a server up."""
-    monkeypatch.setattr(discovery, "TOTAL_SECONDS", NEVER_SECONDS)
-    monkeypatch.setattr(discovery, "SPEC_SECONDS", NEVER_SECONDS)
 
 
 @pytest.fixture
@@ -281,6 +267,7 @@ def test_while_the_database_fails_the_last_snapshot_stays_and_recovery_follows(w
         row.name = "b"
         row.save()
         watch.shows(lambda snapshot: list(snapshot.providers) == ["b"])
+        until(lambda: "the database answers again" in caplog.text)
     told = [r.getMessage() for r in caplog.records if r.name == "aurora.background"]
     assert len([text for text in told if text.startswith("the database fails")]) == 1
     assert len([text for text in told if text == "the database answers again"]) == 1
@@ -342,7 +329,7 @@ def test_stopping_ends_the_threads_even_while_a_server_stalls(vllm):
     with Watch():
         until(lambda: vllm.discoveries)
     until(lambda: not THREADS & {thread.name for thread in threading.enumerate()})
-    vllm.wait_until_left(PATIENCE_SECONDS)
+    vllm.wait_until_left()
 
 
 def test_stopping_while_the_database_fails_is_no_crash_of_the_thread():

@@ -16,17 +16,17 @@ from providers.models import Provider
 from providers.observed import Lookout
 from providers.probing import Prober
 from providers.rechecks import Rechecks
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.processes import eventually
+from tests.providers.rounds import ROUNDS
 from tests.scripted_vllm import ScriptedVllm
 from tests.scripting import json_answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SECONDS = 30.0
-
 
 class Asking:
-    """A running Background that asks of its own accord once an hour, and what it knows."""
+    """A running Background that asks of its own accord once and no more, and what it knows."""
 
     def __init__(self, **options: Any) -> None:
         self.catalog, self.rechecks = Catalog(), Rechecks()
@@ -36,9 +36,11 @@ class Asking:
             lambda: {},
             lambda: NOTHING_USED,
             discovery.fetch(),
-            probe_seconds=3600,
+            probe_seconds=NEVER_SECONDS,
+            lease_seconds=NEVER_SECONDS,
         )
-        given = {"discovery_seconds": 3600, "rechecks": self.rechecks, **options}
+        usual = {"discovery_seconds": NEVER_SECONDS, "rounds": ROUNDS, "rechecks": self.rechecks}
+        given = {**usual, **options}
         self.background = Background(self.catalog, KeyUse(), prober, **given)
 
     def models(self, name: str = "a") -> list[str]:
@@ -46,7 +48,7 @@ class Asking:
         return [] if provider is None else list(provider.models)
 
     def comes_to_know(self, *models: str, name: str = "a") -> None:
-        eventually(lambda: self.models(name) == list(models), SECONDS)
+        eventually(lambda: self.models(name) == list(models))
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def begin() -> Iterator[Callable[..., Asking]]:
 
     yield start
     for asking in begun:
-        asking.background.stop()
+        asking.background.stop(PATIENCE_SECONDS)
 
 
 def add(vllm: ScriptedVllm, name: str = "a") -> Provider:
@@ -81,9 +83,9 @@ def test_it_is_asked_again_where_the_news_come_while_it_is_asked(begin, vllm):
     """The answer that is on its way may be older than the news."""
     row = add(vllm)
     old = json_answer(200, {"object": "list", "data": [{"id": "old"}]})
-    vllm.discovery.will_send(old[:-1], old[-1:], pause_seconds=1.0)
+    vllm.discovery.will_send(old[:-1], old[-1:], pause_seconds=0.3)
     asking = begin()
-    eventually(lambda: vllm.discoveries, SECONDS)
+    eventually(lambda: vllm.discoveries)
     vllm.models = ["new"]
 
     asking.rechecks.want(row.pk)
@@ -94,7 +96,7 @@ def test_it_is_asked_again_where_the_news_come_while_it_is_asked(begin, vllm):
 def test_it_is_asked_only_so_often_however_often_that_is_wanted(begin, vllm):
     with ScriptedVllm() as other:
         row, control = add(vllm), add(other, "b")
-        asking = begin(recheck_seconds=3600)
+        asking = begin(recheck_seconds=NEVER_SECONDS)
         asking.comes_to_know(*vllm.models)
         asking.comes_to_know(*other.models, name="b")
         for _ in range(100):
@@ -111,7 +113,7 @@ def test_a_server_that_failed_is_asked_before_its_time(begin, vllm):
     row = add(vllm)
     vllm.discovery.will_answer(503)
     asking = begin(recheck_seconds=0.0)
-    eventually(lambda: vllm.discoveries, SECONDS)
+    eventually(lambda: vllm.discoveries)
 
     asking.rechecks.want(row.pk)
 
@@ -123,16 +125,16 @@ def test_a_provider_that_is_gone_is_forgotten(begin, vllm):
     asking.comes_to_know(*vllm.models)
     gone = row.pk
     row.delete()
-    eventually(lambda: not asking.catalog.current().providers, SECONDS)
+    eventually(lambda: not asking.catalog.current().providers)
 
     asking.rechecks.want(gone)
 
-    eventually(lambda: not asking.rechecks.is_wanted(gone), SECONDS)
+    eventually(lambda: not asking.rechecks.is_wanted(gone))
 
 
 def test_who_is_told_after_the_end_does_nothing(begin, vllm):
     row, asking = add(vllm), begin()
     asking.comes_to_know(*vllm.models)
-    assert asking.background.stop()
+    assert asking.background.stop(PATIENCE_SECONDS)
 
     asking.rechecks.want(row.pk)

