@@ -38,7 +38,11 @@ catalog = Catalog()
 lookout = Lookout()
 key_use = KeyUse()
 rechecks = Rechecks()
-limits = Limits(options["AURORA_MAX_BODY_BYTES"], options["AURORA_UPLOAD_STALL_SECONDS"])
+limits = Limits(
+    options["AURORA_MAX_BODY_BYTES"],
+    options["AURORA_UPLOAD_STALL_SECONDS"],
+    head_seconds=options["AURORA_STREAM_HEAD_SECONDS"],
+)
 store = Store(retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"])
 door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
 fleet = Fleet(catalog, lookout, repeated_share=options["AURORA_RETRY_PERCENT"] / 100)

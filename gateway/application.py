@@ -75,6 +75,7 @@ class Gateway:
         try:
             await self._found(client, record)
         finally:
+            client.end_waiting()
             record.status, record.sent_bytes = client.status, client.sent_bytes
             record.write()
 
@@ -98,7 +99,7 @@ class Gateway:
             await VIEWS[exchange.endpoint.action](exchange)
         except GatewayError as error:
             record.reason = error.reason
-            if not client.status:
+            if not client.has_begun:
                 error.keeping([*error.kept, *record.told_attempts])
                 await client.refuse(error, exchange.dialect)
         except ClientGone as error:
@@ -113,7 +114,7 @@ class Gateway:
         except Exception:  # the caller must get an answer in the one shape, the log the traceback
             log.exception("call %s failed within Aurora", client.request.id)
             record.reason = "internal error"
-            if client.status:
+            if client.has_begun:
                 raise
             failed = GatewayError("Aurora failed to handle this call.")
             await client.refuse(failed, exchange.dialect)

@@ -176,13 +176,23 @@ def _outside_strings(value: memoryview) -> Iterator[bytes]:
         within ^= (len(pieces) - 1) % 2
 
 
+def is_true(raw: msgspec.Raw | None) -> bool:
+    return raw is not None and bytes(memoryview(raw)[:5]) == b"true"
+
+
 def model_named(body: bytes) -> str | None:
     """The `model` of a body that need not have one, or None."""
+    return glance(body)[0]
+
+
+def glance(body: bytes) -> tuple[str | None, bool]:
+    """The `model` of a body that need not have one, or None; and whether it asks for a stream."""
     try:
-        raw = read_members(body).get("model")
+        members = read_members(body)
     except InvalidJson:
-        return None
-    return None if raw is None else _text(raw)
+        return None, False
+    raw = members.get("model")
+    return None if raw is None else _text(raw), is_true(members.get("stream"))
 
 
 def _text(raw: msgspec.Raw) -> str | None:

@@ -21,6 +21,7 @@ from gateway.errors import (
     GatewayError,
     SlowUpload,
 )
+from gateway.waiting import Waiting
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -81,11 +82,14 @@ class Limits:
     upload_stall_seconds: float
     ping_seconds: float = 15.0
     """A stream that Aurora words itself says something this often while the server is silent."""
+    head_seconds: float = 15.0
+    """A client that waits for the first event of a stream hears nothing for so long."""
 
 
 class Client:
     """One request's connection. `status`, `sent_bytes` and `is_answered` say how far its answer has
-    come. `broken` words the event that ends the stream which goes out; it is None while none does."""
+    come; `is_held` that it has the head of a stream, and no event yet. `broken` words the event that
+    ends the stream which goes out; it is None while none does."""
 
     def __init__(
         self,
@@ -101,7 +105,8 @@ class Client:
         self.ping_seconds = limits.ping_seconds
         self.status = 0
         self.sent_bytes = 0
-        self.is_answered = False
+        self.is_answered = self.is_held = False
+        self._waiting: Waiting | None = None
         self.broken: Callable[[GatewayError], bytes] | None = None
         self._receive, self._send, self._limits = receive, send, limits
         self._received_bytes = 0
@@ -170,7 +175,39 @@ class Client:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
+    @property
+    def waiting(self) -> Waiting:
+        """What it hears until the first event of its stream. To be ended with the call."""
+        if self._waiting is None:
+            self._waiting = Waiting(self, self._limits.head_seconds, self.ping_seconds)
+        return self._waiting
+
+    def end_waiting(self) -> None:
+        """Break the cycle, too: one a call would keep the garbage collector busy."""
+        if self._waiting is not None:
+            self._waiting.end()
+            self._waiting = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its answer has begun: then no other server is asked, and no status can be told."""
+        return self.status != 0 and not self.is_held
+
+    async def hold(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the head of a stream before its first event is there. `start` follows, or `refuse`."""
+        self.is_held = True
+        await self._start(200, headers)
+
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Of a stream that is held the head is out already."""
+        if self._waiting is not None:
+            self._waiting.end()
+        if self.is_held:
+            self.is_held = False
+        else:
+            await self._start(status, headers)
+
+    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         await self._send(
             {
@@ -198,7 +235,12 @@ class Client:
         await self.answer(status, [(b"content-type", b"application/json"), *(headers or [])], body)
 
     async def refuse(self, error: GatewayError, dialect: Dialect = Dialect.OPENAI) -> None:
-        """Answer with `error` in the shape of the client's dialect."""
+        """Answer with `error` in the shape of the client's dialect; by an event where the head of a
+        stream is out."""
+        if self.is_held:
+            await self.start(200, [])
+            await self.write(dialects.event(error, dialect), more=False)
+            return
         pairs = [(name.encode(), value.encode()) for name, value in error.headers.items()]
         pairs += dialects.headers(dialect, self.request.id)
         body = dialects.body(error, dialect, self.request.id)
@@ -207,7 +249,7 @@ class Client:
     async def break_off(self, error: GatewayError, dialect: Dialect) -> None:
         """Tell the client of `error`, by a status or by the event that ends its stream. Any other
         answer that has begun is left for the server to cut."""
-        if not self.status:
+        if not self.has_begun:
             await self.refuse(error, dialect)
         elif self.broken is not None and not self.is_answered:
             await self.write(self.broken(error), more=False)

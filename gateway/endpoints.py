@@ -119,6 +119,8 @@ ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTION
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 COMPLETIONS = "/v1/completions"
 INVOCATIONS, TOKENIZER = "/invocations", "/tokenizer_info"
+STREAMED = frozenset({CHAT, COMPLETIONS, MESSAGES, RESPONSES})
+"""Routes whose answer is a stream where `stream` is true, vLLM's own paths among them."""
 CONVERSATION = "/v1/conversations/{id}"
 
 TABLE = (

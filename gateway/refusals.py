@@ -184,6 +184,15 @@ def _in_its_words(status: int, error: dict[str, Any]) -> Reworded:
     return Reworded(status, message, param=param if isinstance(param, str) else None)
 
 
+def in_its_words(status: int, body: bytes) -> Reworded:
+    """What the server says, for a client that can be told no status any more."""
+    said = _decoded(body)
+    error = said.get("error") if isinstance(said, dict) else None
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        return _in_its_words(status, error)
+    return Reworded(status, _words(said, error) or f"The server answered HTTP {status}.")
+
+
 def no_such_route(provider: str, model: str, path: str) -> str:
     """vLLM registers only the routes that its kind of model can serve."""
     why = OPTIONAL_ROUTES.get(path, "it is a model of another kind")

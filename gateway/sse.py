@@ -18,6 +18,8 @@ _ERRORS = (b'data: {"error"', b'data:{"error"', b"event: error", b"event:error")
 """How a first event begins that is an error, in any dialect."""
 _AHEAD = re.compile(rb"(?:(?::[^\r\n]*)?(?:\r\n?|\n)){0,2}")
 """A comment with the blank line after it; some servers send one before they have anything to say."""
+_COMMENTS = re.compile(rb"(?:\xef\xbb\xbf)?((?:(?::[^\r\n]*)?(?:\r\n|\n|\r(?=[^\n])))+)")
+"""Whole lines without an event. Of a line end that is cut in two, only the next byte tells."""
 
 
 def is_stream(content_type: bytes) -> bool:
@@ -25,9 +27,8 @@ def is_stream(content_type: bytes) -> bool:
 
 
 def begins_with_error(beginning: bytes) -> bool | None:
-    """Whether a stream that begins so begins with an error, in any dialect; None where what comes
-    next will tell. Of comments only the first is waited behind: more are sent so that the client
-    hears something."""
+    """Whether a stream that begins so, or behind a comment, begins with an error, in any dialect;
+    None where what comes next will tell. Take comments off by `comments_ahead` where more may come."""
     begun = beginning.removeprefix(BYTE_ORDER_MARK)
     ahead = _AHEAD.match(begun)
     first = begun[ahead.end() :] if ahead else begun
@@ -37,6 +38,12 @@ def begins_with_error(beginning: bytes) -> bool | None:
         return False
     is_open = any(text.startswith(first) for text in _ERRORS) or _is_open_comment(begun)
     return None if is_open or BYTE_ORDER_MARK.startswith(begun) else False
+
+
+def comments_ahead(beginning: bytes) -> int:
+    """How many bytes of a stream that begins so are comments, in whole lines, before any event."""
+    ahead = _COMMENTS.match(beginning)
+    return ahead.end() if ahead else 0
 
 
 def _is_open_comment(begun: bytes) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from gateway import dialects, headers, sse
 from gateway.client import Client
+from gateway.errors import UpstreamUnreadable
 from gateway.relay.delivery import UNWATCHED, Delivery, Interrupted, Pairs, Watcher
 from gateway.relay.refusing import hand_on, refuse
-from gateway.relay.streams import STREAM_HEADERS, go_on, pinging, stream
+from gateway.relay.streams import EVENT_STREAM, STREAM_HEADERS, go_on, pinging, stream
 from gateway.relay.wholes import as_it_comes, translated
 from gateway.upstream import Answer
 
 __all__ = [
+    "EVENT_STREAM",
     "STREAM_HEADERS",
     "UNWATCHED",
     "Delivery",
@@ -24,7 +26,8 @@ __all__ = [
 
 async def relay(answer: Answer, client: Client, delivery: Delivery) -> None:
     """Hand the answer on. Nothing goes out before its first piece is in, so that a server which
-    fails before that is still answered for with a status.
+    fails before that is still answered for with a status; but the head of a stream, and comments,
+    for a client that waits long (see `waiting`).
 
     Where the client already has the beginning of a stream, from a server that then died (see
     `resuming`), the rest goes out behind it. Raises Interrupted where a stream that another server
@@ -34,7 +37,7 @@ async def relay(answer: Answer, client: Client, delivery: Delivery) -> None:
     call may go another way); later a stream is ended by one error event, and any other answer by
     ConnectionAbortedError, which cuts the connection.
     """
-    if client.status:
+    if client.has_begun:
         await go_on(answer, client, delivery)
         return
     crossing = headers.to_client(answer.headers)
@@ -45,6 +48,10 @@ async def relay(answer: Answer, client: Client, delivery: Delivery) -> None:
         await refuse(answer, client, crossing, delivery)
     elif sse.is_stream(headers.first(crossing, b"content-type") or b""):
         await stream(answer, client, crossing, delivery)
+    elif client.is_held:
+        raise UpstreamUnreadable(
+            f"The provider {answer.provider.name!r} answered a call for a stream with none."
+        )
     elif delivery.translation is not None or _is_renamed(crossing, delivery):
         await translated(answer, client, crossing, delivery)
     else:

@@ -32,6 +32,8 @@ async def refuse(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
         path=delivery.path,
         dialect=delivery.dialect,
     )
+    if error is None and client.is_held:
+        error = refusals.in_its_words(answer.status, body)
     if error is not None:
         error.keeping([pair for pair in crossing if pair[0] in KEPT_OF_A_REFUSAL])
     lack = refusals.lack(answer.status, body) if delivery.uses else None
@@ -45,10 +47,17 @@ async def refuse(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
 
 
 async def hand_on(refused: Refused, client: Client) -> None:
-    """Tell the client what a server said, where nobody else is left to ask. Raises its `error`."""
+    """Tell the client what a server said, where nobody else is left to ask. Raises its `error`, or
+    what tells it to a client that has the head of a stream."""
     if refused.error is not None:
         raise refused.error
-    await client.answer(refused.status, refused.headers, refused.body)
+    if not client.is_held:
+        await client.answer(refused.status, refused.headers, refused.body)
+    elif refused.status >= 400:
+        raise refusals.in_its_words(refused.status, refused.body)
+    else:
+        await client.start(refused.status, refused.headers)
+        await client.write(refused.body.removeprefix(sse.BYTE_ORDER_MARK), more=False)
 
 
 async def _until_end(pieces: AsyncIterator[bytes], seconds: float) -> bytes:

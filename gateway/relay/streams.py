@@ -19,6 +19,7 @@ from gateway.translation.messages.native import NativeStream
 from gateway.translation.responses.numbered import Numbered
 from gateway.upstream import Answer
 
+EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 """Keep proxies between Aurora and the client from holding a stream back."""
 
@@ -48,30 +49,49 @@ class Untouched:
 
 async def stream(answer: Answer, client: Client, crossing: Pairs, delivery: Delivery) -> None:
     """Hand the stream on, and end it as its dialect has it. Raises Refused where it begins with an
-    error, before the client has seen anything; later Interrupted for a sentence that breaks off,
+    error, before the client has seen an event; later Interrupted for a sentence that breaks off,
     and what broke any other off, once the client has been told."""
-    events = _events(delivery)
-    pieces = answer.pieces()
-    beginning = await _beginning(pieces)
-    held = [events.feed(piece) for piece in beginning]
-    begun = b"".join(beginning)
-    if events.error is not None or sse.begins_with_error(begun):
-        raise await refused_stream(answer, pieces, crossing, begun, events)
-    delivery.begun()
-    delivery.watcher.begin(streamed=True)
-    await client.start(answer.status, _stream_headers(crossing))
-    await _told(held, pieces, events, client, delivery)
+    events, pieces = _events(delivery), answer.pieces()
+    head = _stream_headers(crossing)
+    with client.waiting.for_event(head):
+        beginning = await _until_event(pieces, events, client)
+        told = [events.feed(piece) for piece in beginning]
+        begun = b"".join(beginning)
+        if events.error is not None or sse.begins_with_error(begun):
+            raise await refused_stream(answer, pieces, crossing, begun, events)
+        delivery.begun()
+        delivery.watcher.begin(streamed=True)
+        await client.start(answer.status, head)
+        told = [*client.waiting.comments(), *told]
+    await _told(told, pieces, events, client, delivery)
     await _read_on(pieces, answer.waits.drain_seconds)
 
 
-async def _beginning(pieces: AsyncIterator[bytes]) -> list[bytes]:
-    """The first piece; with those after it while they do not tell yet how the stream begins."""
+async def _until_event(
+    pieces: AsyncIterator[bytes], events: EventStream, client: Client
+) -> list[bytes]:
+    """The pieces with which the first event begins, up to where they tell whether it is an error.
+    Comments before it, in whole lines, have been passed on."""
     beginning: list[bytes] = []
     async for piece in pieces:
         beginning.append(piece)
-        if sse.begins_with_error(b"".join(beginning)) is not None:
+        begun = b"".join(beginning)
+        size = sse.comments_ahead(begun)
+        if sse.begins_with_error(begun[size:]) is not None:
             break
+        if size:
+            comments, rest = _within(begun[:size], client), begun[size:]
+            await client.waiting.pass_on(events.feed(comments))
+            beginning = [rest] if rest else []
+    if client.is_held and beginning:
+        beginning[0] = _within(beginning[0], client)
     return beginning
+
+
+def _within(beginning: bytes, client: Client) -> bytes:
+    """The beginning of a server's stream as it may stand within the client's, which may have begun:
+    a byte order mark stands at the very beginning alone."""
+    return beginning.removeprefix(sse.BYTE_ORDER_MARK) if client.sent_bytes else beginning
 
 
 async def go_on(answer: Answer, client: Client, delivery: Delivery) -> None:

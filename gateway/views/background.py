@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from gateway.dialects import Dialect
 from gateway.endpoints import RESPONSES
 from gateway.errors import GatewayError
 from gateway.records import Record
-from gateway.relay import STREAM_HEADERS
+from gateway.relay import EVENT_STREAM, STREAM_HEADERS
 from gateway.routing import Way
 from gateway.runs import KEEP_ALIVE, Run, Work, told_after
 from gateway.state.values import Copy
@@ -26,9 +27,9 @@ from gateway.views.exchange import Exchange
 if TYPE_CHECKING:
     from gateway.views.responses import Creation
 
-EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 BENEATH = " (background)"
 """Ends the path in the log line of the generating, which is another than that of the client's call."""
+NOBODY_WAITS = Limits(0, 0, head_seconds=math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _work(exchange: Exchange, asked: Asked) -> Work:
 
     async def work(send: Send, run: Run) -> None:
         record = Record(request.method, request.id, request.client, path, of_the_call.key)
-        client = Client(request, _nothing_more, send, Limits(0, 0))
+        client = Client(request, _nothing_more, send, NOBODY_WAITS)
         beneath = replace(exchange, client=client, record=record)
         try:
             await deliver_asked(beneath, asked)
@@ -110,6 +111,7 @@ def _work(exchange: Exchange, asked: Asked) -> Work:
             record.reason = "internal error"
             raise
         finally:
+            client.end_waiting()
             record.status, record.sent_bytes = client.status, client.sent_bytes
             record.write()
 

@@ -6,14 +6,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from gateway import calls, failover, forms, refusals
+from gateway import calls, dialects, failover, forms, refusals
 from gateway.abilities import NO_ABILITIES
 from gateway.auth import Caller
-from gateway.endpoints import CHAT, COMPLETIONS, INVOCATIONS, MESSAGES, RESPONSES
+from gateway.endpoints import CHAT, COMPLETIONS, INVOCATIONS, MESSAGES, RESPONSES, STREAMED
 from gateway.errors import GatewayError, MissingRoute, UpstreamError
 from gateway.fleet import Place
 from gateway.refusals import Lacks, Refused
-from gateway.relay import UNWATCHED, Delivery, Interrupted, Watcher, hand_on, pinging, relay
+from gateway.relay import (
+    EVENT_STREAM,
+    STREAM_HEADERS,
+    UNWATCHED,
+    Delivery,
+    Interrupted,
+    Watcher,
+    hand_on,
+    pinging,
+    relay,
+)
 from gateway.resuming import Sentence, sentence
 from gateway.routing import Pool, Session, Way
 from gateway.routing import session as session_of
@@ -95,6 +105,11 @@ class Asked:
             return None
         return lambda: session_of(headers, self._said or {}, owner)
 
+    def is_streamed(self, exchange: Exchange) -> bool:
+        """Whether it asks for a stream, of a route that has them."""
+        is_asked = calls.is_true((self._said or {}).get("stream"))
+        return is_asked and exchange.endpoint.path in STREAMED
+
     @property
     def _said(self) -> Members | None:
         """None of a form."""
@@ -113,11 +128,19 @@ async def deliver_asked(exchange: Exchange, asked: Asked) -> None:
         return exchange.pools.find(asked.call.selector, exchange.fleet.look(), paths)
 
     _settle(exchange, asked, pool())
+    if asked.is_streamed(exchange):
+        exchange.client.waiting.begin(lambda: early_head(exchange, asked.added))
     search = Search(exchange, pool, asked.caller.key.owner, asked.session(exchange))
     try:
         await deliver_found(exchange, search, lambda way: asked.put(exchange, way))
     except Interrupted as broke:
         await _ended(exchange, asked, broke.error)
+
+
+def early_head(exchange: Exchange, added: Pairs = ()) -> list[tuple[bytes, bytes]]:
+    """Of a stream whose server is still looked for."""
+    told = dialects.headers(exchange.dialect, exchange.client.request.id)
+    return [EVENT_STREAM, *STREAM_HEADERS, *told, *added, *exchange.record.told_attempts]
 
 
 def _settle(exchange: Exchange, asked: Asked, pool: Pool) -> None:
@@ -155,7 +178,7 @@ async def deliver_found(exchange: Exchange, search: Search, put: Put) -> None:
     """
     failed: GatewayError | Refused | Interrupted | None = None
     while (place := await _found(exchange, search, failed)) is not None:
-        status_before = exchange.client.status
+        had_begun = exchange.client.has_begun
         try:
             with _visiting(exchange, place) as visit:
                 await deliver(exchange, place, visit, *put(place.way))
@@ -172,9 +195,10 @@ async def deliver_found(exchange: Exchange, search: Search, put: Put) -> None:
             if not broke.can_go_on or not await search.finds_another(place, broke):
                 break
         except (GatewayError, Refused) as error:
-            if not status_before:  # else a sentence ends with what first broke it off
+            if not had_begun:  # else a sentence ends with what first broke it off
                 failed = error
-            if exchange.client.status != status_before or not await search.goes_on(place, error):
+            begins = exchange.client.has_begun is not had_begun
+            if begins or not await search.goes_on(place, error):
                 break
     if isinstance(failed, Refused):
         await _handed_on(exchange, failed)

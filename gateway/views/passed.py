@@ -7,12 +7,13 @@ from http import HTTPStatus
 from gateway import calls, passthrough
 from gateway.auth import Caller
 from gateway.client import Watched
+from gateway.endpoints import STREAMED
 from gateway.fleet import Place
 from gateway.passthrough import Access, Passage
 from gateway.relay import Delivery
 from gateway.routing import Pool
 from gateway.upstream import Outgoing
-from gateway.views.delivering import deliver_found, deliver_once
+from gateway.views.delivering import deliver_found, deliver_once, early_head
 from gateway.views.exchange import Exchange, authenticated, outgoing
 from gateway.views.search import Search
 from providers.snapshot import ProviderEntry
@@ -47,7 +48,7 @@ async def _read_through(
 ) -> None:
     """The body is read: its `model` says to which of the servers it may go."""
     body = await exchange.client.body()
-    model = calls.model_named(body)
+    model, is_streamed = calls.glance(body)
     serving = passthrough.serving(providers, model)
     passthrough.permit(passage.route, serving[0], is_master=caller.is_master)
     pool = _pool(exchange, passage, passthrough.allowing(passage.route, serving), model)
@@ -59,6 +60,8 @@ async def _read_through(
 
     with Watched(exchange.client):
         if passage.route.access is Access.INFERENCE:
+            if is_streamed and passage.path in STREAMED:
+                exchange.client.waiting.begin(lambda: early_head(exchange))
             search = Search(exchange, lambda: pool, caller.key.owner)
             await deliver_found(
                 exchange,

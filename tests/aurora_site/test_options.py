@@ -105,6 +105,7 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
     ),
     "AURORA_UPLOAD_STALL_SECONDS": (30, [("1", 1), ("3600", 3600)], ["0", "3601", "1.5"], "from 1 to 3600"),
     "AURORA_CLIENT_STALL_SECONDS": (60, [("1", 1), ("3600", 3600)], ["0", "3601", "-5"], "from 1 to 3600"),
+    "AURORA_STREAM_HEAD_SECONDS": (15, [("1", 1), ("3600", 3600)], ["0", "3601", "soon"], "from 1 to 3600"),
     "AURORA_CLIENT_CONNECTIONS": (10_000, [("1", 1)], ["0", "1000001", "many"], "from 1 to 1000000"),
     "AURORA_UPSTREAM_CONNECTIONS": (10_000, [("1", 1)], ["0", "100001", "many"], "from 1 to 100000"),
     "AURORA_DISCOVERY_SECONDS": (60, [("1", 1), ("86400", 86400)], ["0", "86401"], "from 1 to 86400"),

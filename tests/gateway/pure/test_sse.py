@@ -198,3 +198,40 @@ def test_a_stream_is_known_by_its_media_type(content_type, streams):
 )
 def test_a_stream_whose_first_event_is_an_error_is_known_as_soon_as_it_says_so(piece, is_error):
     assert sse.begins_with_error(piece) is is_error
+
+
+@pytest.mark.parametrize(
+    ("beginning", "comments"),
+    [
+        (b"", b""),
+        (b": pi", b""),
+        (b": ping", b""),
+        (b": ping\n", b": ping\n"),
+        (b": ping\n\n", b": ping\n\n"),
+        (b": a\n\n: b\n\n: c", b": a\n\n: b\n\n"),
+        (b":\r\n\r\n:\r\n\r\ndata", b":\r\n\r\n:\r\n\r\n"),
+        (b": a\r\rdata: 1\r\r", b": a\r\r"),
+        (b": a\r\n\r", b": a\r\n"),  # the rest of a line end may come
+        (b": a\r", b""),
+        (b"\n\n", b"\n\n"),
+        (b"\xef\xbb\xbf: a\n\ndata", b"\xef\xbb\xbf: a\n\n"),
+        (b"\xef\xbb\xbf", b""),
+        (b"\xef\xbb\xbfdata", b""),
+        (b"data: 1\n\n: a\n\n", b""),
+        (b"event: error\n", b""),
+        (b"retry: 3\n\n", b""),
+    ],
+)
+def test_comments_before_an_event_are_known_line_by_line(beginning, comments):
+    assert beginning[: sse.comments_ahead(beginning)] == comments
+
+
+@given(st.lists(st.sampled_from([b":", b" x", b"\n", b"\r", b"\r\n", b"data: 1\n\n"]), max_size=12))
+def test_what_is_told_of_comments_as_they_come_is_what_all_of_it_says(parts):
+    whole, told, held = b"".join(parts), b"", b""
+    for part in parts:
+        held += part
+        size = sse.comments_ahead(held)
+        told, held = told + held[:size], held[size:]
+    assert told + held == whole
+    assert sse.Parser().feed(told) == []
