@@ -15,7 +15,7 @@ from providers import faults
 from providers.faults import Fault
 from providers.fetch import Fetched, NoAnswerInTime, NotReached, TooLong
 
-CONNECT_SHARE = 0.8
+CONNECT_SHARE = 0.5
 """Of the time for an answer: the most that the connection takes."""
 TLS_SECONDS = 1.0
 
