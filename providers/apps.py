@@ -9,9 +9,10 @@ class ProvidersConfig(AppConfig):
 
     def ready(self) -> None:
         from aurora_site import checks  # noqa: PLC0415
-        from providers import audit, logins, revision  # noqa: PLC0415 - models are ready only now
+        from providers import audit, logins, revision, roles  # noqa: PLC0415 - models are ready only now
 
         checks.register()
         audit.register()
         logins.connect()
         revision.connect()
+        roles.connect(self)

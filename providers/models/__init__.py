@@ -14,6 +14,7 @@ from providers.models.providers import (
     check_model_ids,
 )
 from providers.models.revision import Revision
+from providers.models.roles import Role
 from providers.models.sources import Source
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Provider",
     "ResponseModel",
     "Revision",
+    "Role",
     "Source",
     "Translation",
     "check_base_url",

@@ -209,5 +209,5 @@ def test_one_may_change_one_s_own_password(admin_client: Client) -> None:
 def test_groups_can_be_edited(admin_client: Client) -> None:
     admin_client.post("/admin/auth/group/add/", {"name": "Operators"})
 
-    group = Group.objects.get()
+    group = Group.objects.get(name="Operators")
     assert "unfold" in text(admin_client.get(f"/admin/auth/group/{group.pk}/change/"))
