@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from providers import aliases, catalog
+from providers import aliases, catalog, patterns
 from providers.models import Alias, AliasTarget
 
 
@@ -16,16 +16,28 @@ def check(alias: Alias, targets: Sequence[AliasTarget]) -> None:
     """Whether `alias` may have `targets`, beside the other aliases as they are.
 
     Raises ValidationError, worded for the operator, with one of the codes empty, too_many,
-    repeated and cycle.
+    pattern, repeated and cycle.
     """
     if not targets:
         raise ValidationError("An alias needs at least one target.", code="empty")
     if len(targets) > aliases.MOST_TARGETS:
         text = f"An alias has {aliases.MOST_TARGETS} targets at most, not {len(targets)}."
         raise ValidationError(text, code="too_many")
+    _check_patterns(targets)
     _check_repeated(targets)
     if alias.enabled:
         _check_resolution(alias, targets)
+
+
+def _check_patterns(targets: Iterable[AliasTarget]) -> None:
+    """A provider's model may hold a `*`: its server says so."""
+    for target in targets:
+        if not target.provider and patterns.is_pattern(target.model):
+            text = (
+                f"{target.model} is a pattern, which no target can be: name one model, or an alias"
+                " without a * in its name."
+            )
+            raise ValidationError(text, code="pattern")
 
 
 def _check_repeated(targets: Iterable[AliasTarget]) -> None:

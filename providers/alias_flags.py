@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from providers import aliases, catalog
+from providers import aliases, catalog, patterns
 from providers.models import Alias, AliasTarget
 from providers.snapshot import ProviderEntry, served
 
@@ -53,7 +53,8 @@ class Seen:
     def models(self) -> list[str]:
         """Ids and aliases to choose a target's model from."""
         ids = {model for entry in self.providers.values() for model in entry.models}
-        return sorted(ids | set(self.written))[:MOST_SUGGESTED]
+        names = {name for name in self.written if not patterns.is_pattern(name)}
+        return sorted(ids | names)[:MOST_SUGGESTED]
 
 
 def seen_now() -> Seen:

@@ -6,13 +6,15 @@ its targets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from providers import aliases, catalog
+from providers import aliases, catalog, patterns
 from providers.models import Provider
 from providers.snapshot import TargetEntry
+
+_AliasTiers = Mapping[str, aliases.Tiers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,24 @@ class _Server:
 
 
 def serving(name: str) -> set[UUID]:
-    """The ids of the providers that have the model `name`, or are targets of the alias `name`.
+    """The ids of the providers that have the model `name`, or are targets of the alias `name`; if
+    there are none, of the alias whose pattern it matches.
 
     Three queries.
     """
-    servers = _servers()
+    servers, tiers = _servers(), _alias_tiers()
     found = {s.pk for s in servers for model in s.models if name in s.names(model)}
-    return found | _of_alias(name, servers)
+    if found or name in tiers:
+        return found | _of_alias(name, tiers, servers)
+    alias = patterns.matching(name, patterns.compiled(tiers))
+    return _of_alias(alias, tiers, servers) if alias else set()
 
 
 def matching(text: str) -> set[UUID]:
     """As `serving`, and the providers with a model whose name has all words of `text` in it."""
     words, servers = text.casefold().split(), _servers()
     found = {s.pk for s in servers if words and _has_a_model_with(words, s)}
-    return found | _of_alias(text.strip(), servers)
+    return found | _of_alias(text.strip(), _alias_tiers(), servers)
 
 
 def _has_a_model_with(words: Iterable[str], server: _Server) -> bool:
@@ -53,15 +59,14 @@ def _has_a_model_with(words: Iterable[str], server: _Server) -> bool:
     return any(all(word in name for word in words) for name in names)
 
 
-def _of_alias(name: str, servers: Iterable[_Server]) -> set[UUID]:
-    targets = list(_targets(name))
+def _of_alias(name: str, tiers: _AliasTiers, servers: Iterable[_Server]) -> set[UUID]:
+    targets = [target for tier in tiers.get(name, ()) for target in tier]
     return {s.pk for s in servers if any(s.is_named_by(target) for target in targets)}
 
 
-def _targets(alias: str) -> Iterator[TargetEntry]:
-    written = catalog.written(catalog.enabled_aliases())
-    for tier in aliases.resolve(written).tiers.get(alias, ()):
-        yield from tier
+def _alias_tiers() -> _AliasTiers:
+    """Of the enabled aliases, by name."""
+    return aliases.resolve(catalog.written(catalog.enabled_aliases())).tiers
 
 
 def _servers() -> list[_Server]:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from providers.addresses import Address
+from providers.patterns import Pattern, compiled, is_pattern
 
 MOST_ID_CHARACTERS = 255
 
@@ -113,9 +114,12 @@ class Snapshot:
     keys: Mapping[str, KeyEntry]
     """By digest; see secrets.digests."""
     aliases: Mapping[str, AliasEntry] = field(default_factory=lambda: MappingProxyType({}))
-    """By name."""
+    """By name, patterns too."""
+    patterns: tuple[Pattern, ...] = field(init=False)
+    """Those of the aliases' names that are patterns, in the order they are tried in."""
     cards: Mapping[str, Card] = field(init=False)
-    """What GET /v1/models lists: aliases, then pooled ids, then public ids, each in order."""
+    """What GET /v1/models lists: aliases that are no patterns, then pooled ids, then public ids,
+    each in order."""
 
     @property
     def is_loaded(self) -> bool:
@@ -131,6 +135,7 @@ class Snapshot:
         return (1 if is_pooled else 2), id
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "patterns", compiled(self.aliases))
         cards = {alias: card for alias, card in self._alias_cards() if card}
         cards |= dict(sorted(self._pooled_cards()))
         cards |= dict(sorted(self._provider_cards()))
@@ -138,7 +143,8 @@ class Snapshot:
 
     def _alias_cards(self) -> Iterator[tuple[str, Card | None]]:
         for name, alias in sorted(self.aliases.items()):
-            yield name, alias_card(alias, self.providers)
+            if not is_pattern(name):
+                yield name, alias_card(name, alias, self.providers)
 
     def _pooled_cards(self) -> Iterator[tuple[str, Card]]:
         """By the ids that the servers know their models by; but for an id that, alone, means an
@@ -206,12 +212,12 @@ def served(
     return tuple(entry for entry in providers.values() if target.model in entry.models)
 
 
-def alias_card(alias: AliasEntry, providers: Mapping[str, ProviderEntry]) -> Card | None:
-    """The card of the first target that is served, the heaviest of its tier first, under the
-    alias's name; None if none is."""
+def alias_card(id: str, alias: AliasEntry, providers: Mapping[str, ProviderEntry]) -> Card | None:
+    """The card of the first target that is served, the heaviest of its tier first, under `id`;
+    None if none is."""
     for tier in alias.tiers:
         for target in sorted(tier, key=lambda each: -each.weight):
             if entries := served(target, providers):
                 card = entries[0].models[target.model]
-                return {**card, "id": alias.name, "object": "model", "owned_by": "aurora"}
+                return {**card, "id": id, "object": "model", "owned_by": "aurora"}
     return None

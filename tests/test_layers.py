@@ -84,7 +84,7 @@ def test_a_pure_layer_knows_no_database_settings_network_or_loop():
 
 
 def test_what_calls_read_is_pure():
-    for name in ("aliases", "snapshot", "observed"):
+    for name in ("aliases", "patterns", "snapshot", "observed"):
         assert breaking(below(f"providers.{name}"), NOT_PURE) == {}
 
 

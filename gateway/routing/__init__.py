@@ -4,7 +4,7 @@
 from gateway.routing.affinity import Session, session
 from gateway.routing.choosing import POLICIES, Choice, fair_calls, order, strain, strains
 from gateway.routing.pools import Pool, Pools, Settings, Tier, Way, pool
-from gateway.routing.selectors import Target, route, tiers, unnamed, unsupported
+from gateway.routing.selectors import Target, alias_of, route, tiers, unnamed, unsupported
 
 __all__ = [
     "POLICIES",
@@ -16,6 +16,7 @@ __all__ = [
     "Target",
     "Tier",
     "Way",
+    "alias_of",
     "fair_calls",
     "order",
     "pool",

@@ -14,12 +14,12 @@ from typing import Protocol
 from uuid import UUID
 
 from gateway.routing.distances import Distances, seed
-from gateway.routing.selectors import Share, Target, route, tiers, unsupported
+from gateway.routing.selectors import Share, Target, name_of, route, tiers, unsupported
 from providers.snapshot import NOT_LOADED, AliasEntry, ProviderEntry, Snapshot
 
 MOST_POOLS = 4096
 """Most that are kept of one snapshot: there is one for each spelling of a selector that leads
-anywhere, and clients choose the spelling."""
+anywhere, and clients choose the spelling. All that an alias matches by its pattern share one."""
 
 Lacks = Callable[[ProviderEntry, str], bool]
 """Whether a provider's server is known to have no such route."""
@@ -99,7 +99,8 @@ class Settings:
 class Pool:
     """Where a selector leads. `tiers` is never empty, nor is any of them."""
 
-    selector: str
+    name: str
+    """What the selector goes by: itself, or the alias whose pattern it matches."""
     tiers: tuple[Tier, ...]
     policy: str
     queue_calls: int
@@ -154,15 +155,15 @@ def pool(
 
     Raises UnknownModel, ModelsUnknown, or UnsupportedEndpoint where the model is there and none of `paths`.
     """
-    target = route(selector, snapshot)
+    target, name = route(selector, snapshot), name_of(selector, snapshot)
     found = [
         part
         for number, tier in enumerate(tiers(selector, snapshot), start=1)
-        for part in _by_path(f"{selector}#{number}", tier, paths, lacks)
+        for part in _by_path(f"{name}#{number}", tier, paths, lacks)
     ]
     if not found:
         raise unsupported(target, paths[0])
-    return _set(selector, found, snapshot.aliases.get(selector), settings)
+    return _set(name, found, snapshot.aliases.get(name), settings)
 
 
 def _by_path(name: str, tier: Sequence[Share], paths: Sequence[str], lacks: Lacks) -> list[Tier]:
@@ -179,12 +180,12 @@ def _by_path(name: str, tier: Sequence[Share], paths: Sequence[str], lacks: Lack
     return parts
 
 
-def _set(selector: str, found: list[Tier], alias: AliasEntry | None, settings: Settings) -> Pool:
+def _set(name: str, found: list[Tier], alias: AliasEntry | None, settings: Settings) -> Pool:
     policy, calls, seconds = settings.policy, settings.queue_calls, settings.queue_seconds
     if alias is None:
-        return Pool(selector, tuple(found), policy, calls, seconds)
+        return Pool(name, tuple(found), policy, calls, seconds)
     return Pool(
-        selector,
+        name,
         tuple(found),
         alias.policy or policy,
         calls if alias.queue_calls is None else alias.queue_calls,
@@ -218,9 +219,11 @@ class Pools:
             self._pools.clear()
             self._of = snapshot, version
         found = self._pools.get((selector, paths))
+        if found is None and snapshot.patterns:
+            found = self._pools.get((name_of(selector, snapshot), paths))
         if found is None:
             found = pool(selector, snapshot, paths, self._missing.lacks, self.settings)
             if len(self._pools) >= MOST_POOLS:
                 self._pools.clear()
-            self._pools[selector, paths] = found
+            self._pools[found.name, paths] = found
         return found

@@ -1,7 +1,8 @@
 """Selector + Snapshot -> targets. Pure.
 
 A selector is what a client puts in `model`: an alias, or else it is split at its first slash
-only, because model ids hold slashes themselves.
+only, because model ids hold slashes themselves. What nobody serves may be matched by an alias whose
+name is a pattern.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from gateway.endpoints import INVOCATIONS, TABLE
 from gateway.errors import GatewayError, ModelsUnknown, UnknownModel, UnsupportedEndpoint
 from gateway.refusals import no_such_route
+from providers import patterns
 from providers.snapshot import AliasEntry, ProviderEntry, Snapshot, TargetEntry, served
 
 PUBLIC_ROUTES = frozenset(path for row in TABLE for path in row.upstream_paths) - {INVOCATIONS}
@@ -45,11 +47,31 @@ class Share:
 
 def tiers(selector: str, snapshot: Snapshot) -> list[list[Share]]:
     """Where `selector` leads, best tier first. No tier is empty; there are none if nobody serves it."""
-    alias = snapshot.aliases.get(selector)
+    alias = alias_of(selector, snapshot)
     if alias is not None:
         return _of_alias(alias, snapshot)
     found = [_even(targets) for targets in _readings(selector, snapshot)]
     return [tier for tier in found if tier]
+
+
+def name_of(selector: str, snapshot: Snapshot) -> str:
+    """The name that `selector` goes by: of the alias whose pattern it matches, where it means
+    nothing else; else its own."""
+    if not snapshot.patterns or selector in snapshot.aliases or _means_a_model(selector, snapshot):
+        return selector
+    return patterns.matching(selector, snapshot.patterns) or selector
+
+
+def alias_of(selector: str, snapshot: Snapshot) -> AliasEntry | None:
+    return snapshot.aliases.get(name_of(selector, snapshot))
+
+
+def _means_a_model(selector: str, snapshot: Snapshot) -> bool:
+    """Whether somebody serves it, or it names a provider that has never said what it serves."""
+    named = snapshot.providers.get(selector.partition("/")[0]) if "/" in selector else None
+    if named is not None and not named.models_known:
+        return True
+    return any(_readings(selector, snapshot))
 
 
 def _readings(selector: str, snapshot: Snapshot) -> Iterator[list[Target]]:
@@ -136,7 +158,7 @@ def _unknown(selector: str, snapshot: Snapshot) -> GatewayError:
 def _silent(selector: str, snapshot: Snapshot) -> list[ProviderEntry]:
     """Those of the providers that `selector` may mean which have never said what they serve."""
     named = snapshot.providers.get(selector.partition("/")[0]) if "/" in selector else None
-    if named is not None and selector not in snapshot.aliases:
+    if named is not None and alias_of(selector, snapshot) is None:
         return [] if named.models_known else [named]
     return [provider for provider in snapshot.providers.values() if not provider.models_known]
 

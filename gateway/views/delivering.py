@@ -146,7 +146,7 @@ def early_head(exchange: Exchange, added: Pairs = ()) -> list[tuple[bytes, bytes
 def _settle(exchange: Exchange, asked: Asked, pool: Pool) -> None:
     """What an alias says of how its answers are told."""
     if pool.says_asked_model:
-        asked.said_model = pool.selector
+        asked.said_model = asked.call.selector
     if pool.resumes and isinstance(asked.call, calls.Call):
         asked.sentence = sentence(exchange.endpoint.path, asked.call.members)
 

@@ -10,7 +10,7 @@ import msgspec
 from gateway import paging, routing
 from gateway.dialects import Dialect
 from gateway.views.exchange import Exchange, authenticated
-from providers.snapshot import Card, Snapshot, public_card
+from providers.snapshot import Card, Snapshot, alias_card, public_card
 
 LIFECYCLES = ("active", "deprecated", "retired")
 LATEST_SECONDS = 253_402_300_799
@@ -27,8 +27,9 @@ async def list_models(exchange: Exchange) -> None:
 
 
 async def show_model(exchange: Exchange) -> None:
-    """One card, by any selector that a call may use: as it is listed, else under the public id of
-    the first server that the selector leads to."""
+    """One card, by any selector that a call may use: as it is listed; under the name that is asked
+    for, where an alias matches it by its pattern; else under the public id of the first server that
+    the selector leads to."""
     authenticated(exchange)
     card = _card(exchange.name("id"), exchange.snapshot)
     shown = _model(card) if exchange.dialect is Dialect.ANTHROPIC else card
@@ -40,6 +41,9 @@ def _card(selector: str, snapshot: Snapshot) -> Card:
     target = routing.route(selector, snapshot)
     if selector in snapshot.cards:
         return snapshot.cards[selector]
+    alias = routing.alias_of(selector, snapshot)
+    if alias is not None and (card := alias_card(selector, alias, snapshot.providers)):
+        return card
     return public_card(target.provider, target.model, target.provider.models[target.model])
 
 

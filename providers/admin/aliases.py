@@ -16,7 +16,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from providers import aliases
-from providers.admin.alias_forms import TargetForm, TargetFormSet
+from providers.admin.alias_forms import NAME_HELP, TargetForm, TargetFormSet
 from providers.admin.history import ObjectHistory
 from providers.admin.provider_form import least_of
 from providers.alias_flags import MOST_SUMMED_UP, Seen, seen_now
@@ -64,6 +64,9 @@ class AliasAdmin(ObjectHistory):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
         return super().get_queryset(request).prefetch_related("targets__alias")
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return super().get_form(request, *args, help_texts={"name": NAME_HELP}, **kwargs)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return ("name", "enabled", "leads_to", "policy_word", "resumes", _flags_column(seen_now()))

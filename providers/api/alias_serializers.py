@@ -64,7 +64,12 @@ class AliasSerializer(Strict, serializers.ModelSerializer[Alias]):
             "created",
         )
         read_only_fields = ("created",)
-        extra_kwargs = {"name": {"trim_whitespace": False}}
+        extra_kwargs = {
+            "name": {
+                "trim_whitespace": False,
+                "help_text": "What clients put in `model`. A `*` stands for any characters.",
+            }
+        }
 
     def get_flags(self, alias: Alias) -> list[str]:
         seen: Seen = self.context["seen"]()

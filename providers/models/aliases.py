@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from providers.patterns import MOST_WILDCARDS, WILDCARD
 from providers.snapshot import MOST_ID_CHARACTERS, is_model_id
 
 MOST_TIERS = 100
@@ -46,7 +47,8 @@ def weight_field(help_text: str) -> models.FloatField:
 
 class Alias(models.Model):
     """A public name that leads to tiers of targets: the first tier, and the next where nobody of
-    the first can take a call. It may stand before a model or public id of the same name."""
+    the first can take a call. It may stand before a model or public id of the same name. A `*` in
+    it makes it a pattern: for all names that it matches and that mean nothing else."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(
@@ -109,6 +111,11 @@ class Alias(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.name.count(WILDCARD) > MOST_WILDCARDS:
+            text = f"A name holds {WILDCARD} at most {MOST_WILDCARDS} times."
+            raise ValidationError({"name": text})
 
 
 class AliasTarget(models.Model):

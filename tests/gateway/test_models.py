@@ -216,6 +216,22 @@ def test_an_alias_stands_before_a_public_id_of_its_name(gateway, vllm):
     }  # fmt: skip
 
 
+def test_a_pattern_is_not_listed_but_each_name_that_it_matches_can_be_shown(gateway, vllm):
+    gateway.publish(
+        provider(vllm.url, models={"m": {"id": "m", "created": 3}}),
+        aliases=[alias("claude-*", (TargetEntry("", "m"),))],
+    )
+
+    assert list(listed(gateway)) == ["m", "alpha/m"]
+    for name in ("claude-haiku-4-5", "claude-a/b"):
+        assert gateway.call("GET", f"/v1/models/{name}").json == {
+            "id": name, "object": "model", "owned_by": "aurora", "created": 3,
+        }  # fmt: skip
+    assert gateway.call("GET", "/v1/models/claude").status == 404
+    odd = gateway.call("GET", "/v1/models/claude-%ED%A0%BD%0A%FF")
+    assert (odd.status, odd.json["id"]) == (200, "claude-\ufffd\ufffd\ufffd\n\ufffd")
+
+
 # The probes
 
 

@@ -64,6 +64,7 @@ def test_an_alias_is_added_with_its_targets(admin_client: Client) -> None:
         ([], "at least one target"),
         ([{"model": "m"}, {"model": "m"}], "m is in tier 1 more than once"),
         ([{"model": "back"}], "back to themselves"),
+        ([{"model": "claude-*"}], "claude-* is a pattern, which no target can be"),
         ([{"model": "m", "weight": "0"}], "greater than or equal to 0.01"),
         ([{"model": "m", "tier": -1}], "greater than or equal to 1."),
         ([{"model": "m", "provider": "never-there"}], "not one of the available choices"),
@@ -80,6 +81,16 @@ def test_what_makes_no_sense_is_refused_in_words(
     assert answer.status_code == 200
     assert told in text(answer)
     assert not Alias.objects.filter(name="chat").exists()
+
+
+def test_an_alias_is_added_for_all_names_that_begin_alike(admin_client: Client) -> None:
+    assert "claude-*" in text(admin_client.get(ADD))
+
+    admin_client.post(ADD, typed({"model": "m"}, name="claude-*"))
+    refused = admin_client.post(ADD, typed({"model": "m"}, name="*a*b*c*"))
+
+    assert "A name holds * at most 3 times." in text(refused)
+    assert [row.name for row in Alias.objects.all()] == ["claude-*"]
 
 
 def test_a_removed_last_target_is_refused(admin_client: Client) -> None:

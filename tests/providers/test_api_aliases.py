@@ -87,6 +87,8 @@ def test_every_member_can_be_given_and_targets_in_any_order(api: Api) -> None:
         ({"targets": None}, "targets"),
         ({"targets": [TARGET, TARGET]}, "targets"),
         ({"targets": [{**TARGET, "model": f"m{n}"} for n in range(101)]}, "targets"),
+        ({"name": "a*b*c*d*e"}, "name"),
+        ({"targets": [{"model": "claude-*"}]}, "targets"),
         ({"targets": [{**TARGET, "model": "m "}]}, "targets.0.model"),
         ({"targets": [{"tier": 1}]}, "targets.0.model"),
         ({"targets": [{**TARGET, "tier": 0}]}, "targets.0.tier"),
@@ -111,6 +113,29 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_member(
         assert refusal(answer)["param"] == param
     assert AliasTarget.objects.get().model == "m"
     assert not LogEntry.objects.filter(action=LogEntry.Action.UPDATE).exists()
+
+
+def test_an_alias_for_all_names_that_begin_alike_is_added_changed_and_removed(api: Api) -> None:
+    here = f"{ALIASES}/claude-*"
+    api.post(ALIASES, {"name": "chat", "targets": [{"model": "m"}]})
+
+    added = api.post(ALIASES, {"name": "claude-*", "targets": [{"model": "chat"}]})
+    patched = api.patch(here, {"response_model": "asked"})
+
+    assert (added.status_code, added.json()["name"]) == (201, "claude-*")
+    assert patched.json()["response_model"] == api.get(here).json()["response_model"] == "asked"
+    assert api.delete(here).status_code == 204
+
+
+def test_a_target_that_is_a_pattern_is_told_what_it_must_be(api: Api) -> None:
+    api.post(ALIASES, {"name": "claude-*", "targets": [{"model": "m"}]})
+
+    answer = api.post(ALIASES, {"name": "chat", "targets": [{"model": "claude-*"}]})
+
+    assert answer.status_code == 400
+    assert "claude-* is a pattern" in refusal(answer)["message"]
+    own = {"name": "chat", "targets": [{"provider": "gpu-1", "model": "odd*id"}]}
+    assert api.post(ALIASES, own).status_code == 201
 
 
 def test_a_name_that_is_taken_is_a_conflict(api: Api) -> None:

@@ -112,6 +112,29 @@ def test_the_api_lists_the_servers_that_have_a_model(model: str, servers: list[s
     assert answer.json()["count"] == len(servers)
 
 
+@pytest.mark.parametrize(
+    ("model", "servers"),
+    [
+        ("claude-haiku-4-5", ["gpu-2"]),
+        ("claude-*", ["gpu-2"]),
+        ("claude-mine", ["gpu-1"]),
+        ("claude", []),
+        (LLAMA, ["gpu-1", "gpu-2", "off"]),
+    ],
+)
+def test_the_api_lists_the_servers_behind_a_name_that_a_pattern_matches(
+    model: str, servers: list[str]
+) -> None:
+    master_key()
+    alias("claude-*", ("gpu-2", QWEN))
+    alias("claude-mine", ("gpu-1", LLAMA))
+    alias("meta-*", ("gpu-2", QWEN))
+
+    answer = Api(MASTER).get(f"{PROVIDERS}?model={quote(model, safe='')}")
+
+    assert [row["name"] for row in answer.json()["results"]] == servers
+
+
 def test_the_api_lists_all_servers_where_no_model_is_named() -> None:
     master_key()
 

@@ -210,8 +210,31 @@ def test_only_so_many_are_kept():
     models = [f"m-{number}" for number in range(MOST_POOLS + 1)]
     kept, known = Pools(SETTINGS, MissingRoutes()), snapshot(provider("a", *models))
     for model in models:
-        assert kept.find(model, known, (CHAT,)).selector == model
+        assert kept.find(model, known, (CHAT,)).name == model
     assert 0 < len(kept._pools) <= MOST_POOLS
+
+
+def test_all_names_that_a_pattern_matches_share_one_pool():
+    """So they stand in one line, take turns together, and no client fills the memory with names."""
+    known = snapshot(ON_A, ON_C, aliases=[alias("claude-*", ["m"], policy="least_loaded")])
+    kept = Pools(SETTINGS, MissingRoutes())
+
+    found = {kept.find(f"claude-{number}", known, (CHAT,)) for number in range(10)}
+
+    [only] = found
+    assert (only.name, only.policy) == ("claude-*", "least_loaded")
+    assert [tier.name for tier in only.tiers] == [f"claude-*#1{CHAT}"]
+    assert kept.find("claude-*", known, (CHAT,)) is only
+    assert len(kept._pools) == 1
+
+
+def test_a_model_that_a_pattern_matches_has_a_pool_of_its_own():
+    known = snapshot(ON_A, ON_C, aliases=[alias("*", ["silent"], policy="least_loaded")])
+    kept = Pools(SETTINGS, MissingRoutes())
+
+    assert told(kept.find("anything", known, (CHAT,))) == [[("c", CHAT)]]
+    assert told(kept.find("own", known, (CHAT,))) == [[("a", CHAT)]]
+    assert kept.find("own", known, (CHAT,)).policy == SETTINGS.policy
 
 
 def test_what_is_refused_is_not_kept():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from gateway.errors import UnknownModel
+from gateway.errors import ModelsUnknown, UnknownModel
 from gateway.routing import Target, route, tiers
 from providers.snapshot import Snapshot, TargetEntry, public_id
 from tests.gateway.pure.snapshots import alias, asked, provider, snapshot, snapshots
@@ -206,6 +206,75 @@ def test_an_alias_that_leads_nowhere_is_unknown_even_if_it_shadows(name):
     assert tiers(name, known) == []
     with pytest.raises(UnknownModel):
         route(name, known)
+
+
+# Aliases by pattern
+
+
+@pytest.mark.parametrize("name", ["claude-haiku-4-5", "claude-", "claude-a/b", "claude-*"])
+def test_a_name_that_a_pattern_matches_leads_where_its_alias_does(name):
+    known = snapshot(*ALIASED, aliases=[alias("claude-*", ["b:m"], ["n"])])
+
+    assert told(name, known) == [[("b", "m")], [("a", "n"), ("c", "n")]]
+
+
+@pytest.mark.parametrize("name", ["claude", "xclaude-", "Claude-x", ""])
+def test_a_name_that_no_pattern_matches_is_unknown(name):
+    known = snapshot(*ALIASED, aliases=[alias("claude-*", ["m"])])
+
+    with pytest.raises(UnknownModel):
+        route(name, known)
+
+
+@pytest.mark.parametrize("name", ["m", "a/m", "vllm/m", "chat"])
+def test_a_catch_all_stands_before_nothing_that_is_served_or_an_alias(name):
+    named = alias("chat", ["a:m"])
+    known = snapshot(*ALIASED, aliases=[alias("*", ["c:n"]), named])
+
+    assert told(name, known) == told(name, snapshot(*ALIASED, aliases=[named]))
+    assert told("anything", known) == [[("c", "n")]]
+
+
+@given(asked())
+def test_a_catch_all_takes_exactly_what_means_nothing_else(question):
+    known, selector = question
+    whole = snapshot(
+        *known.providers.values(),
+        provider("last", "of-last"),
+        aliases=[alias("*", ["last:of-last"])],
+    )
+    without = snapshot(*whole.providers.values())
+
+    assert told(selector, whole) == (told(selector, without) or [[("last", "of-last")]])
+
+
+def test_an_alias_of_a_name_hides_it_from_patterns_even_if_it_leads_nowhere():
+    known = snapshot(*ALIASED, aliases=[alias("claude-*", ["m"]), alias("claude-x", ["nope"])])
+
+    assert tiers("claude-x", known) == []
+
+
+def test_the_nearest_pattern_decides_even_if_it_leads_nowhere():
+    known = snapshot(*ALIASED, aliases=[alias("claude-*", ["m"]), alias("claude-x*", ["nope"])])
+
+    assert tiers("claude-x1", known) == []
+    with pytest.raises(UnknownModel, match="'claude-x1'"):
+        route("claude-x1", known)
+
+
+def test_a_provider_that_has_never_said_what_it_serves_keeps_its_names_from_patterns():
+    silent = provider("new", models_known=False)
+    known = snapshot(*ALIASED, silent, aliases=[alias("*", ["m"])])
+
+    with pytest.raises(ModelsUnknown, match="'new'"):
+        route("new/m", known)
+    assert told("a/nope", known) == told("nope", known) == [[("a", "m"), ("b", "m")]]
+
+
+def test_a_pattern_is_not_listed():
+    known = snapshot(*ALIASED, aliases=[alias("claude-*", ["m"]), alias("chat", ["m"])])
+
+    assert [id for id in known.cards if id not in snapshot(*ALIASED).cards] == ["chat"]
 
 
 # What is listed, and what is told
