@@ -42,7 +42,7 @@ def summary(entry: LogEntry) -> str:
 def _changes(model: type[Model] | None, recorded: dict[str, Any]) -> Iterator[Change]:
     order = [field.name for field in model._meta.fields] if model else []
     for name in sorted(recorded, key=lambda n: order.index(n) if n in order else len(order)):
-        field, values = _field(model, name), recorded[name]
+        field, values = _field(model, name), _two(recorded[name])
         if name in HIDDEN or not isinstance(values, list) or len(values) != 2:
             continue
         before, after = (_text(field, value) for value in values)
@@ -50,6 +50,14 @@ def _changes(model: type[Model] | None, recorded: dict[str, Any]) -> Iterator[Ch
             after = "(another)"
         if before or after:
             yield Change(_label(field, name), before, after)
+
+
+def _two(values: Any) -> Any:
+    """Before and after. What was added to or taken from a list of others stands on its side."""
+    if not isinstance(values, dict) or values.get("type") != "m2m":
+        return values
+    names = ", ".join(map(str, values.get("objects", [])))
+    return [names, ""] if values.get("operation") == "delete" else ["", names]
 
 
 def _field(model: type[Model] | None, name: str) -> Field[Any, Any] | None:

@@ -8,7 +8,7 @@ from auditlog.models import LogEntry
 from django.http import HttpRequest
 
 from providers.admin import changes, health, servers
-from providers.admin.history import ACTIONS, actor
+from providers.admin.history import actor, deed, visible
 from providers.health_rows import RELATED
 from providers.models import ApiKey, Provider
 
@@ -24,7 +24,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if user.has_perm("providers.view_apikey"):
         found["api_keys"] = ApiKey.objects.counted()
     if user.has_perm("auditlog.view_logentry"):
-        found["entries"] = _entries()
+        found["entries"] = _entries(request)
     return {**context, "title": "Overview", "overview": found}
 
 
@@ -39,6 +39,8 @@ def _providers(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _entries() -> list[tuple[LogEntry, str, str, str]]:
-    latest = LogEntry.objects.select_related("actor", "content_type")[:MOST_ENTRIES]
-    return [(e, actor(e), ACTIONS[e.action], changes.summary(e)) for e in latest]
+def _entries(request: HttpRequest) -> list[tuple[LogEntry, str, str, str]]:
+    """The latest changes. Logins are none."""
+    entries = LogEntry.objects.exclude(action=LogEntry.Action.ACCESS)
+    latest = visible(request, entries).select_related("actor", "content_type")[:MOST_ENTRIES]
+    return [(e, actor(e), deed(e), changes.summary(e)) for e in latest]

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from providers import login_history
 from providers.admin import changes
 
 PER_PAGE = 50
@@ -28,16 +29,46 @@ ACTIONS = {
     LogEntry.Action.DELETE: "deleted",
     LogEntry.Action.ACCESS: "seen",
 }
-WITH_PAGES = ("provider", "apikey", "alias")
+OF_PEOPLE, SEES_PEOPLE = "auth", "auth.view_user"
+"""Entries of users, groups and logins, and who may see them: not everybody who sees the others."""
+WITH_PAGES = {
+    ("providers", "provider"),
+    ("providers", "apikey"),
+    ("providers", "alias"),
+    (OF_PEOPLE, "user"),
+    (OF_PEOPLE, "group"),
+}
+KINDS = {"apikey": "API key", "aliastarget": "alias target", "login": "login"}
+SHOWN_KINDS = ("provider", "apikey", "alias", "aliastarget", "user", "group", "login")
+
+COLOURS = {
+    "added": "success",
+    "changed": "info",
+    "deleted": "danger",
+    login_history.FAILED: "warning",
+}
 
 admin.site.unregister(LogEntry)
 
 
 def actor(entry: LogEntry) -> str:
     """Who did it: a person or an API key; "Aurora" for what a start-up has done."""
+    if login_history.event_of(entry) == login_history.FAILED:
+        return "somebody"
     by = str((entry.additional_data or {}).get("by", ""))
     key = by if by.startswith("API key ") else ""
     return str(entry.actor or entry.actor_email or key or "Aurora")
+
+
+def deed(entry: LogEntry) -> str:
+    return login_history.event_of(entry) or ACTIONS[entry.action]
+
+
+def visible(request: HttpRequest, entries: QuerySet[LogEntry]) -> QuerySet[LogEntry]:
+    """Those of the entries that the user may see."""
+    if request.user.has_perm(SEES_PEOPLE):
+        return entries
+    return entries.exclude(content_type__app_label=OF_PEOPLE)
 
 
 def changes_table(entry: LogEntry) -> SafeString:
@@ -48,15 +79,15 @@ class KindFilter(admin.SimpleListFilter):
     title, parameter_name = "kind", "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("provider", "provider"),
-            ("apikey", "API key"),
-            ("alias", "alias"),
-            ("aliastarget", "alias target"),
-        ]
+        return [(kind, KINDS.get(kind, kind)) for kind in SHOWN_KINDS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(content_type__model=self.value()) if self.value() else queryset
+        kind = self.value()
+        if kind == "login":
+            return queryset.filter(action=LogEntry.Action.ACCESS)
+        if kind == "user":
+            queryset = queryset.exclude(action=LogEntry.Action.ACCESS)
+        return queryset.filter(content_type__model=kind) if kind else queryset
 
 
 @admin.register(LogEntry)
@@ -72,6 +103,9 @@ class HistoryAdmin(ModelAdmin):
     list_per_page = PER_PAGE
     fields = ("when", "who", "what", "kind", "subject", "before_and_after")
     readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LogEntry]:
+        return visible(request, super().get_queryset(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -105,13 +139,13 @@ class HistoryAdmin(ModelAdmin):
     def who(self, entry: LogEntry) -> str:
         return actor(entry)
 
-    @display(description="What", label={"added": "success", "changed": "info", "deleted": "danger"})
+    @display(description="What", label=COLOURS)
     def what(self, entry: LogEntry) -> str:
-        return ACTIONS[entry.action]
+        return deed(entry)
 
     @display(description="Kind")
     def kind(self, entry: LogEntry) -> str:
-        return str(entry.content_type.name)
+        return "login" if login_history.event_of(entry) else str(entry.content_type.name)
 
     @display(description="Name")
     def name(self, entry: LogEntry) -> str:
@@ -120,10 +154,10 @@ class HistoryAdmin(ModelAdmin):
     @display(description="Name")
     def subject(self, entry: LogEntry) -> SafeString | str:
         kind = entry.content_type
-        has_page = kind.app_label == "providers" and kind.model in WITH_PAGES
+        has_page = (kind.app_label, kind.model) in WITH_PAGES and entry.object_pk
         if entry.action == LogEntry.Action.DELETE or not has_page:
             return str(entry.object_repr)
-        link = reverse(f"admin:providers_{kind.model}_change", args=[entry.object_pk])
+        link = reverse(f"admin:{kind.app_label}_{kind.model}_change", args=[entry.object_pk])
         return format_html('<a class="text-primary-600" href="{}">{}</a>', link, entry.object_repr)
 
     @display(description="Fields", empty_value="")
@@ -160,9 +194,7 @@ class ObjectHistory(ModelAdmin):
             "original": found,
             "page": page,
             "page_var": PAGE_VAR,
-            "entries": [
-                (entry, actor(entry), ACTIONS[entry.action], changes.of(entry)) for entry in page
-            ],
+            "entries": [(entry, actor(entry), deed(entry), changes.of(entry)) for entry in page],
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/history/of_object.html", context)
