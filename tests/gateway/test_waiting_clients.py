@@ -32,7 +32,7 @@ RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 ASKED = {
     CHAT: chat(stream=True),
     f"/p/alpha{CHAT}": chat(model=MODEL, stream=True),
-    RESPONSES: json.dumps(create(stream=True)).encode(),
+    RESPONSES: json.dumps(create(stream=True, store=False)).encode(),
     MESSAGES: message(stream=True),
 }
 MESSAGE = b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n'

@@ -208,7 +208,7 @@ def test_a_request_whose_head_was_on_its_way_is_answered(serve, server_thread):
 
     url = serve(app, drain_seconds=60)
     with Client(url) as busy, Client(url) as late, Client(url) as idle:
-        busy.send(b"GET /slow HTTP/1.1\r\n\r\n")
+        busy.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         started.get()
         late.send(GET[:-2])
         assert idle.send(GET).answer().status == 200  # by now the other's half is there as well
