@@ -320,7 +320,7 @@ class Connection(HTTPChannel):
     # Deadlines: the server looks at all of them about once a second; no timer a request.
 
     def _await_deadline(self, seconds: float, then: Callable[[], None]) -> None:
-        self._deadline, self._at_deadline = self.loop.time() + seconds, then
+        self._deadline, self._at_deadline = self.server.clock() + seconds, then
 
     def _await_nothing(self) -> None:
         self._deadline = math.inf

@@ -62,7 +62,8 @@ class Server(daphne.server.Server):
     A client that takes nothing of its answer for `client_stall_seconds`, a request head that is not
     complete after `head_seconds` and a connection idle for `keep_alive_seconds` are ended. How long
     a body or an answer may take is the application's affair. A WebSocket is pinged after `ping_seconds`
-    of silence, and ended after as many more. `request_id`, if given, names each
+    of silence, and ended after as many more. `clock` tells the time for these limits, and each
+    `sweep_seconds` at the latest they are looked at. `request_id`, if given, names each
     request by its headers, and the application finds that name in X-Request-Id. On SIGTERM, SIGINT,
     SIGHUP or `stop()` applications have `drain_seconds` to finish and are cancelled then; a second
     signal cancels them at once, a third cuts all connections. `on_stopping` is begun with the drain,
@@ -81,6 +82,8 @@ class Server(daphne.server.Server):
         ping_seconds: float = 20,
         drain_seconds: float = 30,
         most_connections: int = 10_000,
+        clock: Callable[[], float] | None = None,
+        sweep_seconds: float = SWEEP_SECONDS,
         request_id: Callable[[Headers], str] | None = None,
         on_listening: Callable[[str, int], None] | None = None,
         on_stopping: Callable[[], Awaitable[object]] | None = None,
@@ -104,6 +107,8 @@ class Server(daphne.server.Server):
         self.on_listening = on_listening
         self.on_stopping, self.on_drained = on_stopping, on_drained
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
+        self.clock = clock or self.loop.time
+        self.sweep_seconds = sweep_seconds
         self.connections_open: set[Connection] = set()
         self.websockets: set[WebSocket] = set()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -153,8 +158,8 @@ class Server(daphne.server.Server):
             self.keep_alive_seconds,
             self.ping_seconds,
         )
-        self.loop.call_later(min(SWEEP_SECONDS, shortest / 4), self._sweep)
-        now = self.loop.time()
+        self.loop.call_later(min(self.sweep_seconds, shortest / 4), self._sweep)
+        now = self.clock()
         for connection in self._connected():
             connection.expire(now)
 

@@ -51,7 +51,7 @@ class WebSocket(WebSocketServerProtocol):
         self._owed_pong: bytes | None = None
         self._handshake: Deferred[Any] | None = None
         self._early = b""
-        now = server.loop.time()
+        now = server.clock()
         self._heard_at, self._taken_at, self._unsent_bytes = now, now, 0
         self._pinged, self._closing_at = False, 0.0
 
@@ -108,7 +108,7 @@ class WebSocket(WebSocketServerProtocol):
     # Reading.
 
     def dataReceived(self, data: bytes) -> None:
-        self._heard_at, self._pinged = self._server.loop.time(), False
+        self._heard_at, self._pinged = self._server.clock(), False
         super().dataReceived(data)
 
     def onMessageBegin(self, isBinary: bool) -> None:
@@ -142,7 +142,7 @@ class WebSocket(WebSocketServerProtocol):
     def resume_reading(self) -> None:
         if self._paused_fd is not None:
             self._forget_pause()
-            self._heard_at, self._pinged = self._server.loop.time(), False
+            self._heard_at, self._pinged = self._server.clock(), False
             self.transport.resumeProducing()
 
     def _forget_pause(self) -> None:

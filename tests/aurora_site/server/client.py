@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Client:
         self.socket = socket.socket()
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE_SECONDS)
         try:
             self.socket.connect((address.hostname, address.port))
         except OSError:
@@ -67,11 +68,6 @@ class Client:
             return self._unread + self.socket.recv(1) == b""
         except ConnectionResetError:
             return True
-
-    def seconds_until_closed(self) -> float:
-        began = time.monotonic()
-        assert self.closed()
-        return time.monotonic() - began
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if "content-length" in headers:

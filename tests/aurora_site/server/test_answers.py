@@ -14,6 +14,7 @@ from tests.aurora_site.server.apps import (
     answer,
     read_body,
     say_the_target,
+    until_set,
 )
 from tests.aurora_site.server.client import Client
 
@@ -80,8 +81,7 @@ def test_a_stream_arrives_chunk_for_chunk_and_its_head_before_its_first(serve):
 
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        while not go_on.is_set():  # noqa: ASYNC110 - set from the test's thread
-            await asyncio.sleep(0.01)
+        await until_set(go_on)
         for part in (b"data: 1\n\n", b"", b"data: 2\n\n"):
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body"})

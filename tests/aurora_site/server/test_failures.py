@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 import pytest
 
@@ -31,13 +30,11 @@ async def returns_without_answer(scope, receive, send):
 
 
 @pytest.mark.parametrize("app", [raises_at_once, returns_without_answer])
-def test_a_failure_before_the_response_is_a_500_at_once(serve, app, caplog):
-    began = time.monotonic()
+def test_a_failure_before_the_response_is_a_500(serve, app, caplog):
     with Client(serve(app)) as client, caplog.at_level(logging.ERROR, "aurora.server"):
         failed = client.send(GET).answer()
         assert (failed.status, failed.error) == (500, INTERNAL)
         assert client.send(GET).answer().status == 500  # the connection goes on
-    assert time.monotonic() - began < 0.5
     errors = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert [each.name for each in errors] == ["aurora.server"] * 2
     assert all(bool(each.exc_info) is (app is raises_at_once) for each in errors)
@@ -64,12 +61,10 @@ def test_a_failure_after_the_start_is_seen_as_a_cut(serve, version, headers, way
         if way == "finish early":
             await send({"type": "http.response.body", "body": b"d"})
 
-    began = time.monotonic()
     with Client(serve(app)) as client:
         client.send(b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n")
         with pytest.raises((EOFError, ConnectionResetError)):
             client.answer()
-    assert time.monotonic() - began < 0.5
 
 
 def test_a_response_header_cannot_split_the_answer(serve):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -21,8 +20,10 @@ from tests.aurora_site.server.apps import (
     read_body,
     say_the_target,
     send_until_stuck,
+    until_set,
 )
 from tests.aurora_site.server.client import Client
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_an_application_starts_before_the_body_has_arrived(serve):
@@ -119,8 +120,7 @@ def test_an_upload_that_the_application_does_not_read_is_held_back(serve):
     go_on, got = threading.Event(), Told()
 
     async def app(scope, receive, send):
-        while not go_on.is_set():  # noqa: ASYNC110 - set from the test's thread
-            await asyncio.sleep(0.01)
+        await until_set(go_on)
         got(len(await read_body(receive)))
         await answer(send)
 
@@ -130,7 +130,7 @@ def test_an_upload_that_the_application_does_not_read_is_held_back(serve):
         assert taken < 16 * MIB  # the rest is the kernel's, not the server's
         go_on.set()
         client.send(bytes(64 * MIB - taken))
-        assert got.get(20) == 64 * MIB
+        assert got.get() == 64 * MIB
         assert client.answer().status == 200
 
 
@@ -139,8 +139,7 @@ def test_the_100_comes_when_the_application_asks_for_the_body(serve):
 
     async def app(scope, receive, send):
         asked(None)
-        while not may_ask.is_set():  # noqa: ASYNC110 - set from the test's thread
-            await asyncio.sleep(0.01)
+        await until_set(may_ask)
         await echo(scope, receive, send)
 
     with Client(serve(app)) as client:
@@ -149,7 +148,7 @@ def test_the_100_comes_when_the_application_asks_for_the_body(serve):
         client.socket.settimeout(0.1)
         with pytest.raises(TimeoutError):
             client.socket.recv(1)
-        client.socket.settimeout(5)
+        client.socket.settimeout(PATIENCE_SECONDS)
         may_ask.set()
         assert client.answer().status == 100
         assert client.send(b"hi").answer().body == b"hi"

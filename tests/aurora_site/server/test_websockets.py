@@ -10,9 +10,11 @@ import struct
 
 import pytest
 
+from aurora_site.server.websockets import CLOSING_SECONDS
 from gateway.headers import request_id
-from tests.aurora_site.server.apps import GET, MIB, Told, answer
+from tests.aurora_site.server.apps import GET, MIB, STUCK_SECONDS, Told, answer
 from tests.aurora_site.server.client import Client
+from tests.aurora_site.server.timed import PING_SECONDS, TimedServer
 from tests.raw_http import RESET_ON_CLOSE
 
 UPGRADE = (
@@ -220,9 +222,12 @@ def test_a_client_that_does_not_answer_a_close_is_cut(serve):
         await send({"type": "websocket.close"})
         assert (await receive())["code"] == 1006
 
-    with WebSocketClient(serve(app)) as client:
+    server = TimedServer(serve, app)
+    with WebSocketClient(server.url) as client:
         assert client.read_close()[0] == 1000
-        assert client.seconds_until_closed() < 8
+        server.let_pass(2 * CLOSING_SECONDS + 1)  # at the latest now it is seen to be closing
+        server.let_pass(2 * CLOSING_SECONDS + 1)
+        assert client.closed()
 
 
 def test_a_silent_client_is_pinged_and_then_cut(serve):
@@ -232,10 +237,14 @@ def test_a_silent_client_is_pinged_and_then_cut(serve):
         await accept(receive, send)
         told(await receive())
 
-    with WebSocketClient(serve(app, ping_seconds=0.2)) as client:
+    server = TimedServer(serve, app)
+    with WebSocketClient(server.url) as client:
+        server.let_pass(1.2 * PING_SECONDS)
         assert client.read()[0] == PING
         client.send(frame(PONG, b""))
+        server.let_pass(1.2 * PING_SECONDS)
         assert client.read()[0] == PING
+        server.let_pass(1.2 * PING_SECONDS)
         assert client.closed()
     assert told.get()["code"] == 1006
 
@@ -249,7 +258,7 @@ def test_messages_that_nobody_takes_are_not_read_on_and_a_leaving_client_is_noti
 
     messages, sent_bytes = frame(BINARY, b"") * 10_000, 0
     with WebSocketClient(serve(app)) as client:
-        client.socket.settimeout(0.3)
+        client.socket.settimeout(STUCK_SECONDS)
         with contextlib.suppress(TimeoutError):
             while sent_bytes < 64 * MIB:
                 sent_bytes += client.socket.send(messages)

@@ -22,6 +22,7 @@ from providers.models import Health, Lease, Process, Provider
 from providers.observed import Lookout, Observed, Report, State
 from providers.probing import Prober
 from providers.probing.prober import REPORT_SECONDS
+from tests.clock import Clock
 from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.scripted_vllm import ScriptedVllm
 
@@ -29,20 +30,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.anyio]
 
 T = TypeVar("T")
 PROBE_SECONDS = 0.01
-
-
-class Clock:
-    """Hardly moves, but for what a test lets pass."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        self.now += 1e-6  # no two moments are the same
-        return self.now
-
-    def let_pass(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class OneOfMany:
