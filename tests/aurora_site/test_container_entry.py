@@ -20,17 +20,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 from django.conf import settings
 
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import free_port, soon
 
 ROOT = Path(__file__).resolve().parents[2]
 MASTER_KEY = "sk-aurora-container-0123456789"
-START_SECONDS = 60
+START_SECONDS = 2 * PATIENCE_SECONDS
 NOBODY = 65534
 RANDOM_USER = 1_000_660_000
 
@@ -198,11 +200,15 @@ def someone_else() -> tuple[int, list[str]]:
     return os.getuid(), [sys.executable]
 
 
+def get(url: str, **options: Any) -> httpx.Response:
+    return httpx.get(url, timeout=PATIENCE_SECONDS, trust_env=False, verify=False, **options)
+
+
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     def healthy() -> bool:
         assert process.poll() is None, f"exit status {process.poll()}\n{log.read_text()}"
         try:
-            return httpx.get(url + "/health").status_code == 200
+            return get(url + "/health").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -211,9 +217,9 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) ->
 
 def test_it_serves_calls_and_the_admin(container: Container) -> None:
     keyed = {"Authorization": f"Bearer {MASTER_KEY}"}
-    assert httpx.get(container.url + "/v1/models", headers=keyed).json()["data"] == []
-    assert httpx.get(container.url + "/v1/models").status_code == 401
-    page = httpx.get(container.url, follow_redirects=True)
+    assert get(container.url + "/v1/models", headers=keyed).json()["data"] == []
+    assert get(container.url + "/v1/models").status_code == 401
+    page = get(container.url, follow_redirects=True)
     assert page.url.path == "/admin/login/"
     assert page.status_code == 200
 
@@ -275,4 +281,4 @@ def test_compose_runs_the_same_image_with_its_state_in_a_volume() -> None:
 
 def test_a_termination_signal_ends_it(container: Container) -> None:
     container.process.terminate()
-    assert container.process.wait(timeout=15) in {0, -15}
+    assert container.process.wait(timeout=PATIENCE_SECONDS) in {0, -15}

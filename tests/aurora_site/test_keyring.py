@@ -16,8 +16,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from aurora_site import keyring
 from aurora_site.data_folder import prepare
 from aurora_site.keyring import FILE_NAME, BadKeyring, Keyring, _create, given, load
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE, TWO = "1" * 32, "2" * 32
@@ -95,7 +97,8 @@ def test_a_file_system_without_links_gets_a_keyring_all_the_same(tmp_path, monke
     assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
 
 
-def test_a_keyring_that_another_process_is_about_to_write_is_waited_for(tmp_path):
+def test_a_keyring_that_another_process_is_about_to_write_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(keyring, "WRITTEN_SECONDS", PATIENCE_SECONDS)
     path = tmp_path / FILE_NAME
     path.touch()
     writer = threading.Timer(0.1, path.write_text, [ONE])
@@ -125,6 +128,7 @@ def test_who_comes_second_leaves_the_keyring_of_the_first(tmp_path):
 
 RACER = """
 import pathlib, sys, time
+from aurora_site import keyring
 from aurora_site.data_folder import prepare
 from aurora_site.keyring import load
 folders = sorted(pathlib.Path(sys.argv[1]).iterdir())
@@ -147,7 +151,7 @@ def test_processes_that_start_at_once_share_one_keyring(tmp_path):
     for racer in racers:
         assert racer.stdout.readline() == "ready\n"
     began = f"{time.time() + 0.1}\n"
-    found = [racer.communicate(began, timeout=30)[0].split() for racer in racers]
+    found = [racer.communicate(began, timeout=PATIENCE_SECONDS)[0].split() for racer in racers]
     assert found[0] == found[1]
     assert found[0] == [(folder / FILE_NAME).read_text().strip() for folder in folders]
     assert all([path.name for path in folder.iterdir()] == [FILE_NAME] for folder in folders)

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+from tests.patience import PATIENCE_SECONDS
+
 PROGRAM = """
 import logging, sys
 from aurora_site.logs import JsonFormatter, StdoutHandler
@@ -41,7 +43,7 @@ def test_a_pipe_that_nobody_reads_holds_nothing_up_and_the_loss_is_told():
         assert process.stderr
         assert process.stderr.readline() == b"written\n"
         kept = read_what_is_there(process.stdout.fileno())
-        rest, _ = process.communicate(b"\n", timeout=10)
+        rest, _ = process.communicate(b"\n", timeout=PATIENCE_SECONDS)
     numbers = [line["number"] for line in kept]
     assert numbers == list(range(len(kept)))
     assert 0 < len(kept) < lines
@@ -52,7 +54,7 @@ def test_a_pipe_that_nobody_reads_holds_nothing_up_and_the_loss_is_told():
 
 def test_a_pipe_that_is_read_loses_nothing():
     with start(lines=50) as process:
-        out, _ = process.communicate(b"\n", timeout=10)
+        out, _ = process.communicate(b"\n", timeout=PATIENCE_SECONDS)
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line.get("number") for line in lines] == [*range(50), None]
 

@@ -25,11 +25,13 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
 from django.test import Client, RequestFactory
 
-from aurora_site.outages import Outages
+from aurora_site.outages import LOCK_SECONDS, Outages
 from providers.models import ApiKey, Provider
 from tests.providers.admin_pages import HISTORY, KEYS, LIST, page, provider, values
 
 PASSWORD = "the-password-of-the-operator"
+QUICK_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
+"""Django's own takes a third of a second, for each password that is set or checked."""
 MOST_STATEMENTS = 60
 FAILS = "the admin and the management API answer 503, the database fails them: "
 
@@ -108,8 +110,9 @@ def lines() -> Iterator[list[logging.LogRecord]]:
 
 
 @pytest.fixture
-def rig(transactional_db: Any) -> Rig:
+def rig(transactional_db: Any, settings: Any) -> Rig:
     """Whatever fails comes as the answer that a browser would get."""
+    settings.PASSWORD_HASHERS = [QUICK_HASHER]
     user = User.objects.create_superuser("admin", password=PASSWORD)
     secret = ApiKey.objects.issue(name="caller")[1]
     return Rig(Client(raise_request_exception=False), user, provider(), secret)
@@ -236,3 +239,22 @@ def test_an_outage_is_one_line_and_no_traceback(
     assert fails[:2] == ("ERROR", None)
     assert fails[2].startswith(FAILS)
     assert again == ("INFO", None, "the admin and the management API reach the database again")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_page_waits_for_a_lock_longer_than_it_may() -> None:
+    asked = {"postgresql": "SHOW lock_timeout", "sqlite": "PRAGMA busy_timeout"}
+    told: list[str] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        with connection.cursor() as cursor:
+            cursor.execute(asked[connection.vendor])
+            told.append(str(cursor.fetchone()[0]))
+        return HttpResponse()
+
+    outages = Outages(view)
+    outages.process_view(RequestFactory().get("/"))
+    outages(RequestFactory().get("/"))
+    connection.close()
+
+    assert told[0] in {f"{LOCK_SECONDS}s", f"{LOCK_SECONDS}000"}
