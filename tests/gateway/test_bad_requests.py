@@ -41,8 +41,8 @@ def test_a_wrong_method_is_405_and_told_the_right_one(gateway, vllm, path, metho
 
 @pytest.mark.parametrize(
     "path",
-    ["/nowhere", "/v1", "/v1/", "/v1/models/", "/v1/chat", "/v1/chat/completions/", "/V1/models",
-     "//v1/models", "/v1//models", "/v1/models;x", "/p", "/p/", "/healthz", "/health/", "/v2/models",
+    ["/nowhere", "/v1", "/v1/", "/v1/chat", "/V1/models", "/v1/models;x", "/p", "/p/", "/healthz",
+     "//nowhere/", "/v2/models",
      "/v1/../v1/models", "/./v1/models", "/v1%5cmodels", "/%00", "/v1/chat/completions%20",
      "/chat/completions", "/docs", "/openapi.json", "/metrics/x", "*"],
 )  # fmt: skip
@@ -158,7 +158,7 @@ TRICKS = [
     "/p/alpha/%c0%ae%c0%ae/tokenize",
     "/p/alpha/tokenize%",
     "/p/alpha/tokenize%zz",
-    "/p/alpha/tokenize/",
+    "/p/alpha/tokenize//",
     "/p/alpha/TOKENIZE",
     "/p/alpha/tokenize.json",
     "/p/alpha/v1/tokenize/../../../alpha/tokenize",

@@ -203,13 +203,21 @@ def test_the_most_that_may_be_is_taken(gateway):
         (b"[]", "invalid_json"),
         (b"{", "invalid_json"),
         (b'{"metadata":{"a":"\xff"}}', "invalid_request"),
-        (b'{"items":[{"role":"user","content":"\\ud800"}]}', "invalid_json"),
     ],
 )
 def test_what_is_no_json_is_refused(gateway, body, code):
     answer = gateway.call("POST", CONVERSATIONS, body)
 
     assert (answer.status, error_of(answer)["code"]) == (400, code)
+
+
+def test_a_text_that_was_cut_within_an_emoji_is_kept_with_a_sign_for_the_half(gateway):
+    body = b'{"items":[{"role":"user","content":"cut \\ud83d"}]}'
+
+    made = gateway.call("POST", CONVERSATIONS, body)
+
+    items = gateway.call("GET", f"{CONVERSATIONS}/{made.json['id']}/items").json["data"]
+    assert items[0]["content"][0]["text"] == "cut \ufffd"
 
 
 def test_a_method_that_a_conversation_does_not_have_is_refused(gateway):
