@@ -3,6 +3,7 @@
 from providers.models.aliases import Alias, AliasTarget, Policy, ResponseModel
 from providers.models.fleet import Health, Lease, Plan, Process
 from providers.models.keys import ApiKey, ApiKeyQuerySet
+from providers.models.logins import LoginAttempts
 from providers.models.providers import (
     SLUG,
     Discovery,
@@ -26,6 +27,7 @@ __all__ = [
     "Discovery",
     "Health",
     "Lease",
+    "LoginAttempts",
     "ModelsMode",
     "Passthrough",
     "Plan",

@@ -1,0 +1,120 @@
+"""Guessing passwords is slow: after some failures each attempt waits, longer each time.
+
+Counted by name and by address; a browser that its person has logged in with before is counted for
+itself alone, so that nobody else's attempts keep its person out. Rows, so that all processes count
+together; bounded, and forgotten after a day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from providers.models import LoginAttempts
+
+MOST_SECONDS = 60
+MOST_ROWS = 10_000
+FORGOTTEN_AFTER = timedelta(days=1)
+IPV6_SITE_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose attempts are counted: so many may fail before the first wait."""
+
+    key: str
+    free: int
+    is_shared: bool = False
+    """Whether others count here, too: one who succeeds does not clear what they did."""
+
+    def wait(self, failures: int) -> timedelta:
+        """1 s, 2 s, 4 s … after each failure from the `free`th on."""
+        if failures < self.free:
+            return timedelta(0)
+        return timedelta(seconds=min(MOST_SECONDS, 2 ** min(failures - self.free, 10)))
+
+
+class MustWait(Exception):
+    """It is too early for another attempt."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"wait {seconds} s")
+        self.seconds = seconds
+
+
+def subjects(name: str, address: str, browser: str | None) -> list[Subject]:
+    """Of an attempt under `name` from `address`, in a `browser` that is known for the name or None."""
+    if browser is not None:
+        return [Subject(_key("browser", f"{browser} {name}"), free=3)]
+    return [
+        Subject(_key("name", name.casefold()), free=3),
+        Subject(_key("address", _site(address)), free=20, is_shared=True),
+    ]
+
+
+@transaction.atomic
+def begin(tried: Sequence[Subject]) -> None:
+    """Count an attempt, as failed until it has succeeded: those made at once count each other.
+
+    Raises MustWait, and counts nothing then: waits never grow by trying too early.
+    """
+    now = timezone.now()
+    rows = [_row(subject, now) for subject in sorted(tried, key=lambda each: each.key)]
+    if (until := max(row.until for _, row in rows)) > now:
+        raise MustWait(math.ceil((until - now).total_seconds()))
+    for subject, row in rows:
+        row.failures = 1 if now - row.last > FORGOTTEN_AFTER else row.failures + 1
+        row.last, row.until = now, now + subject.wait(row.failures)
+        row.save()
+
+
+@transaction.atomic
+def succeed(tried: Sequence[Subject]) -> None:
+    """Take the attempt back, and all before it under the name or in the browser."""
+    own = [subject.key for subject in tried if not subject.is_shared]
+    LoginAttempts.objects.filter(pk__in=own).delete()
+    shared = LoginAttempts.objects.filter(
+        pk__in=[subject.key for subject in tried if subject.is_shared], failures__gt=0
+    )
+    shared.update(failures=F("failures") - 1, until=F("last"))
+
+
+def _row(subject: Subject, now: datetime) -> tuple[Subject, LoginAttempts]:
+    """Locked; a new one where there was none."""
+    rows = LoginAttempts.objects.select_for_update()
+    row, is_new = rows.get_or_create(pk=subject.key, defaults={"last": now, "until": now})
+    if is_new:
+        _forget(now)
+    return subject, row
+
+
+def _forget(now: datetime) -> None:
+    """Drop what is over, and the oldest where there are too many."""
+    LoginAttempts.objects.filter(last__lt=now - FORGOTTEN_AFTER).delete()
+    newest = LoginAttempts.objects.order_by("-last").values_list("last", flat=True)
+    if oldest_kept := newest[MOST_ROWS : MOST_ROWS + 1].first():
+        LoginAttempts.objects.filter(last__lte=oldest_kept).delete()
+
+
+def _site(address: str) -> str:
+    """An IPv4 address, or an IPv6 /64, which is one subscriber's."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return ""
+    if parsed.version == 4:
+        return str(parsed)
+    mapped = parsed.ipv4_mapped
+    return str(mapped or ip_network((int(parsed), IPV6_SITE_BITS), strict=False))
+
+
+def _key(kind: str, value: str) -> str:
+    return salted_hmac("login attempts", f"{kind} {value}", algorithm="sha256").hexdigest()
