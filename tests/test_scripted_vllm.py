@@ -158,9 +158,11 @@ def test_it_is_seen_when_the_client_leaves_a_stalled_call(vllm, client, leave):
     client.send(CHAT)
     client.read_head()
     assert client.read_chunk() == b"one"
-    threading.Timer(0.1, getattr(client, leave)).start()
+    assert vllm.left_at == []
 
-    assert 0.08 < vllm.wait_until_left() < 0.9
+    getattr(client, leave)()
+
+    vllm.wait_until_left()
     assert len(vllm.left_at) == 1
 
 
@@ -173,7 +175,7 @@ def test_a_stall_before_the_headers_sends_nothing(vllm):
             client.read_answer()
         with pytest.raises(AssertionError, match="did not leave"):
             vllm.wait_until_left(0.05)
-    assert vllm.wait_until_left() < 0.5
+    vllm.wait_until_left()
 
 
 def test_a_client_that_leaves_after_its_answer_has_not_left_a_call(vllm):

@@ -47,7 +47,11 @@ class Operator:
         return _found(rf"/provider/({UUID})/change/", added.headers.get("location", ""), added)
 
     def edit_provider(self, provider: str, **form: Any) -> None:
-        saved = self._send(f"{LIST}{provider}/change/", **values(**form))
+        """Confirmed where the page asks, because clients would miss something."""
+        page, sent = f"{LIST}{provider}/change/", values(**form)
+        saved = self._send(page, **sent)
+        if asked := re.search(r'name="confirmed" value="([^"]+)"', saved.text):
+            saved = self._send(page, **sent, confirmed=asked[1])
         assert saved.status_code == 302, saved.text
 
     def id_of(self, name: str) -> str:
