@@ -27,6 +27,7 @@ import pytest
 import yaml
 from django.conf import settings
 
+from tests.loopback import CLIENT
 from tests.patience import PATIENCE_SECONDS
 from tests.processes import free_port, soon
 
@@ -201,7 +202,7 @@ def someone_else() -> tuple[int, list[str]]:
 
 
 def get(url: str, **options: Any) -> httpx.Response:
-    return httpx.get(url, timeout=PATIENCE_SECONDS, trust_env=False, verify=False, **options)
+    return httpx.get(url, **CLIENT, **options)
 
 
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

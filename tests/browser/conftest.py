@@ -6,14 +6,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.process.running import Aurora, copy_program
+from tests.patience import PATIENCE_SECONDS
+from tests.process.conftest import checkout, database, migrated, serve
+from tests.process.running import Aurora
+
+__all__ = ["checkout", "database", "migrated", "serve"]
 
 ADMIN_PASSWORD = "a-password-for-the-browser"
-WAIT_SECONDS = 30
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -52,20 +56,23 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def aurora(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def aurora(
+    chromium: str, checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The base URL of `manage.py serve`, begun on an empty data folder."""
     settings = {
         "AURORA_DATA_DIR": str(tmp_path_factory.mktemp("data")),
         "AURORA_ADMIN_PASSWORD": ADMIN_PASSWORD,
     }
-    with Aurora(copy_program(tmp_path_factory.mktemp("checkout")), settings) as running:
+    with Aurora(checkout, settings) as running:
         yield running.url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
+    """One for all tests of a module; each has a context, with its cookies, of its own."""
     with sync_playwright() as playwright:
-        expect.set_options(timeout=WAIT_SECONDS * 1000)
+        expect.set_options(timeout=PATIENCE_SECONDS * 1000)
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
@@ -82,7 +89,7 @@ def page(browser: Browser, aurora: str, seen: Seen) -> Iterator[Page]:
     context = browser.new_context(base_url=aurora, viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=aurora)
     page = context.new_page()
-    page.set_default_timeout(WAIT_SECONDS * 1000)
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
     page.on("request", lambda request: seen.requested.add(request.url))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.on("console", seen.note_console)

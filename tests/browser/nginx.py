@@ -14,7 +14,6 @@ from tests.process.running import Running
 from tests.processes import eventually, free_port
 from tests.raw_http import RawClient, request_bytes
 
-START_SECONDS = 60.0
 DEFAULTS = "server { listen 80; location / { proxy_pass http://127.0.0.1:8080; } }"
 """What most people write first."""
 MAIN = """
@@ -55,7 +54,7 @@ def nginx(folder: Path, servers: str, upstream_port: int) -> Iterator[int]:
     (folder / "nginx.conf").write_text(MAIN.format(servers=replaced))
     command = [executable(), "-p", str(folder), "-e", "stderr", "-c", "nginx.conf"]
     with Running(command, cwd=folder, settings={}) as running:
-        eventually(lambda: running.ended or _answers(port), START_SECONDS)
+        eventually(lambda: running.ended or _answers(port))
         assert not running.ended, running.written
         yield port
 

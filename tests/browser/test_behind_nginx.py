@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser import nginx
 from tests.browser.conftest import ADMIN_PASSWORD, FLAGS
-from tests.process.running import ROOT, Aurora, copy_program
+from tests.process.running import ROOT
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
 
@@ -34,26 +33,9 @@ async ([url, key, model]) => {
     return [answer.status, answer.headers.get("x-request-id"), await answer.text()];
 }
 """
-Serve = Callable[..., Aurora]
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    started: list[Aurora] = []
-
-    def start(**settings: str) -> Aurora:
-        base = {"AURORA_DATA_DIR": str(tmp_path / "data"), "AURORA_ADMIN_PASSWORD": ADMIN_PASSWORD}
-        checkout = tmp_path / "checkout"
-        checkout.mkdir()
-        started.append(Aurora(copy_program(checkout), base | settings))
-        return started[-1]
-
-    yield start
-    for aurora in started:
-        assert aurora.stop() == 0
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lan_browser(chromium: str) -> Iterator[Browser]:
     """Finds every name on this machine."""
     flags = [*FLAGS, f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
@@ -71,7 +53,7 @@ def log_in(page: Page, url: str) -> None:
 
 
 def test_an_operator_logs_in_through_the_documented_nginx(lan_browser, serve, tmp_path):
-    aurora = serve()
+    aurora = serve(AURORA_ADMIN_PASSWORD=ADMIN_PASSWORD)
     with nginx.nginx(tmp_path, DOCUMENTED, aurora.port) as port:
         page = lan_browser.new_page()
         log_in(page, f"http://{NAME}:{port}")
@@ -82,7 +64,7 @@ def test_an_operator_logs_in_through_the_documented_nginx(lan_browser, serve, tm
 def test_an_operator_behind_an_nginx_with_its_defaults_is_told_the_missing_line(
     lan_browser, serve, tmp_path
 ):
-    aurora = serve()
+    aurora = serve(AURORA_ADMIN_PASSWORD=ADMIN_PASSWORD)
     with nginx.nginx(tmp_path, nginx.DEFAULTS, aurora.port) as port:
         page = lan_browser.new_page()
         log_in(page, f"http://{NAME}:{port}")
@@ -93,7 +75,7 @@ def test_an_operator_behind_an_nginx_with_its_defaults_is_told_the_missing_line(
 
 
 def test_on_localhost_an_nginx_with_its_defaults_is_enough(lan_browser, serve, tmp_path):
-    aurora = serve()
+    aurora = serve(AURORA_ADMIN_PASSWORD=ADMIN_PASSWORD)
     with nginx.nginx(tmp_path, nginx.DEFAULTS, aurora.port) as port:
         page = lan_browser.new_page()
         log_in(page, f"http://localhost:{port}")
@@ -114,7 +96,7 @@ def test_a_chat_page_streams_an_answer_through_nginx(
         AURORA_CORS_ORIGINS=f"https://other.example, {origin}",
         VLLM_BASE_URL=vllm.url,
     )
-    eventually(lambda: [text for text in aurora.messages() if "answers: 1 model" in text], 60.0)
+    eventually(lambda: [text for text in aurora.messages() if "answers: 1 model" in text])
     with nginx.nginx(tmp_path, servers, aurora.port) as port:
         page = lan_browser.new_page()
         page.goto(f"{origin}/health")

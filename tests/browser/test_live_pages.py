@@ -14,7 +14,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ADMIN_PASSWORD, Seen
-from tests.process.running import Aurora, copy_program
+from tests.loopback import CLIENT
+from tests.patience import PATIENCE_SECONDS
+from tests.process.running import Aurora
 
 pytestmark = pytest.mark.browser
 
@@ -30,13 +32,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aurora(chromium: str, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def aurora(chromium: str, checkout: Path, data: Path) -> Iterator[str]:
     settings = {
         "AURORA_DATA_DIR": str(data),
         "AURORA_ADMIN_PASSWORD": ADMIN_PASSWORD,
         "AURORA_MASTER_KEY": MASTER,
     }
-    with Aurora(copy_program(tmp_path_factory.mktemp("checkout")), settings) as running:
+    with Aurora(checkout, settings) as running:
         yield running.url
 
 
@@ -113,13 +115,15 @@ def open_page(page: Page, where: str) -> None:
 
 def call(aurora: str, method: str, path: str, body: object = None) -> None:
     headers = {"authorization": f"Bearer {MASTER}"}
-    answer = httpx.request(method, f"{aurora}/api/providers{path}", headers=headers, json=body)
+    answer = httpx.request(
+        method, f"{aurora}/api/providers{path}", headers=headers, json=body, **CLIENT
+    )
     assert answer.is_success, answer.text
 
 
 def report(data: Path, **members: object) -> None:
     """Write, past Aurora, what another process of the installation would report of the server."""
-    with sqlite3.connect(data / "aurora.sqlite3", timeout=20) as database:
+    with sqlite3.connect(data / "aurora.sqlite3", timeout=PATIENCE_SECONDS) as database:
         [pk] = database.execute(
             "SELECT id FROM providers_provider WHERE name = ?", [NAME]
         ).fetchone()

@@ -4,7 +4,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 
 const [baseURL, apiKey, model] = process.argv.slice(2);
-const client = new Anthropic({ baseURL, apiKey, maxRetries: 0, timeout: 10_000 });
+const client = new Anthropic({ baseURL, apiKey, maxRetries: 0, timeout: 60_000 });
 const said = { calls: [] };
 
 const weather = betaTool({

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 HERE = Path(__file__).parent
 REQUIRED = "AURORA_TEST_NODE"
 INSTALL = ("install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts")
 INSTALL_SECONDS = 300
-CLIENT_SECONDS = 60
+CLIENT_SECONDS = 2 * PATIENCE_SECONDS
 
 Run = Callable[..., dict[str, Any]]
 """`run(program, *words)` is what the program printed, a JSON object."""
@@ -31,12 +34,19 @@ def node() -> str:
         if os.environ.get(REQUIRED) == "required":
             pytest.fail(reason)
         pytest.skip(reason)
-    done = HERE / "node_modules" / "installed.json"
-    wanted = (HERE / "package.json").read_text()
-    if not done.exists() or done.read_text() != wanted:
-        subprocess.run((npm, *INSTALL), cwd=HERE, check=True, timeout=INSTALL_SECONDS)
-        done.write_text(wanted)
+    install(npm)
     return node
+
+
+def install(npm: str) -> None:
+    """Once, whichever of several processes comes first."""
+    done = HERE / "node_modules" / "installed.json"
+    with (HERE / "package.json").open() as package:
+        fcntl.flock(package, fcntl.LOCK_EX)
+        wanted = package.read()
+        if not done.exists() or done.read_text() != wanted:
+            subprocess.run((npm, *INSTALL), cwd=HERE, check=True, timeout=INSTALL_SECONDS)
+            done.write_text(wanted)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.patience import PATIENCE_SECONDS
+from tests.loopback import CLIENT
 from tests.providers.admin_pages import KEYS, LIST, values
 
 UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
@@ -17,9 +17,7 @@ class Operator:
     """The superuser, logged in; close it. Every method ends in AssertionError where a page refuses."""
 
     def __init__(self, url: str, password: str) -> None:
-        self._browser = httpx.Client(
-            base_url=url, timeout=PATIENCE_SECONDS, trust_env=False, verify=False
-        )
+        self._browser = httpx.Client(base_url=url, **CLIENT)
         try:
             self.open("/admin/login/")
             landed = self._send("/admin/login/", username="admin", password=password)

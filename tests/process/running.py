@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 
 import httpx
 
+from tests.loopback import CLIENT
 from tests.patience import PATIENCE_SECONDS
 from tests.processes import clean_environment, eventually
 
@@ -146,9 +147,7 @@ class Running:
             method,
             self.url + path,
             headers={**headers, **options.pop("headers", {})},
-            timeout=PATIENCE_SECONDS,
-            trust_env=False,
-            verify=False,  # to read the system's certificates would take longer than the call
+            **CLIENT,
             **options,
         )
 

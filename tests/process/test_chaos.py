@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.loopback import CLIENT
 from tests.patience import PATIENCE_SECONDS
 from tests.process.running import Aurora
 from tests.processes import eventually
@@ -129,10 +130,8 @@ async def test_a_server_dies_under_load_and_comes_back(
     async with httpx.AsyncClient(
         base_url=aurora.url,
         headers={"authorization": f"Bearer {MASTER_KEY}"},
-        timeout=PATIENCE_SECONDS,
-        trust_env=False,
-        verify=False,
         limits=httpx.Limits(max_connections=None),
+        **CLIENT,
     ) as client:
         load = Load(client)
         calls = [

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from providers.homes import LEAST_HOMES
-from tests.patience import PATIENCE_SECONDS
+from tests.loopback import CLIENT
 from tests.process.databases import Database
 from tests.process.running import Aurora
 from tests.processes import eventually
@@ -43,13 +43,7 @@ class Sessions:
 
 
 def client_of(aurora: Aurora) -> httpx.Client:
-    return httpx.Client(
-        base_url=aurora.url,
-        headers=AUTHORIZED,
-        timeout=PATIENCE_SECONDS,
-        trust_env=False,
-        verify=False,
-    )
+    return httpx.Client(base_url=aurora.url, headers=AUTHORIZED, **CLIENT)
 
 
 @pytest.fixture

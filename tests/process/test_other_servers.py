@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
+from tests.loopback import CLIENT
 from tests.process.databases import Database
 from tests.process.running import START_SECONDS, Running, manage
 from tests.processes import eventually, free_port
@@ -66,9 +66,7 @@ def test_plain_daphne_serves_the_same_calls(daphne: Running, vllm: ScriptedVllm)
         f"{daphne.url}/v1/chat/completions",
         json=STREAM,
         headers={"Authorization": f"Bearer {MASTER_KEY}"},
-        timeout=PATIENCE_SECONDS,
-        trust_env=False,
-        verify=False,
+        **CLIENT,
     ) as stalled:
         assert next(stalled.iter_raw()) == b'data: {"n":1}\n\n'
     vllm.wait_until_left()

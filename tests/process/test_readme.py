@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.loopback import CLIENT
 from tests.patience import PATIENCE_SECONDS
 from tests.process.databases import FILE_NAME, Database
 from tests.process.operators import Operator
@@ -173,7 +174,7 @@ def _listed(port: int, key: str) -> bool:
     """Whether the process at this port lists a model to the holder of the key."""
     headers = {"Authorization": f"Bearer {key}"}
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers=headers, trust_env=False)
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers=headers, **CLIENT)
     except httpx.TransportError:
         return False
     return answer.is_success and bool(answer.json()["data"])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.loopback import CLIENT
 from tests.patience import PATIENCE_SECONDS
 from tests.process.databases import Database
 from tests.process.running import MANAGE
@@ -73,7 +74,7 @@ def test_a_first_start_shows_the_address_the_way_in_and_what_to_do_next(
         eventually(lambda: started.process.poll() is not None or "Ctrl-C" in started.shown)
         found = LINK.search(started.shown)
         assert found is not None, started.shown
-        page = httpx.get(f"http://127.0.0.1:{port}{found[2]}", trust_env=False)
+        page = httpx.get(f"http://127.0.0.1:{port}{found[2]}", **CLIENT)
         code = started.stop()
 
     assert f"Aurora serves http://localhost:{port}" in started.shown

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.patience import PATIENCE_SECONDS
+from tests.loopback import CLIENT
 from tests.processes import eventually
 
 PAUSE_SECONDS = 0.03
@@ -38,9 +38,7 @@ class Traffic:
         self._client = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {key}", "X-Request-Id": self.name},
-            timeout=PATIENCE_SECONDS,
-            trust_env=False,
-            verify=False,
+            **CLIENT,
         )
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
