@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 VLLM := .vllm
+AGENTS := .agents
 # How many processes run the suite: auto (twice the processors; one for a few files), or a number.
 TEST_WORKERS ?= auto
 
-.PHONY: run test test-long check format bench bench-fleet demo test-vllm
+.PHONY: run test test-long check format bench bench-fleet demo test-vllm test-agents
 
 run: $(RUN)
 	$(BIN)/python manage.py serve
@@ -38,6 +39,10 @@ demo: $(RUN) $(VLLM)/.ready
 test-vllm: $(DEV) $(VLLM)/.ready
 	$(BIN)/pytest tests/vllm $(PYTEST_ARGS)
 
+# Without npm nothing is installed, and the tests say that they were not run.
+test-agents: $(DEV) $(if $(shell command -v npm),$(AGENTS)/.ready)
+	$(BIN)/pytest tests/agents $(PYTEST_ARGS)
+
 bench: $(DEV)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
@@ -60,4 +65,11 @@ $(DEV): requirements-dev.txt $(RUN)
 $(VLLM)/.ready: tests/vllm/install.sh tests/vllm/make_models.py tests/vllm/shim/pyproject.toml
 	tests/vllm/install.sh $(VLLM)/venv $(PYTHON)
 	$(VLLM)/venv/bin/python tests/vllm/make_models.py $(VLLM)/models
+	touch $@
+
+# Codex, Claude Code and opencode from npm, their scripts not run: half a minute, 1 GB.
+$(AGENTS)/.ready: tests/agents/package.json
+	mkdir -p $(AGENTS)
+	cp $< $(AGENTS)
+	npm install --prefix $(AGENTS) --ignore-scripts --no-package-lock --no-audit --no-fund
 	touch $@
