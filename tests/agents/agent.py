@@ -13,7 +13,9 @@ from tests.patience import PATIENCE_SECONDS
 
 NOWHERE = "http://127.0.0.1:9"
 """A proxy that nobody runs: what is not on loopback is not reached."""
-FROM_OUTSIDE = ("PATH", "LANG", "TZ", "TMPDIR")
+FROM_OUTSIDE = ("PATH", "LANG", "TZ")
+TEMPORARY = "tmp"
+"""Its folder for temporary files, in its home."""
 SESSION_SECONDS = 3 * PATIENCE_SECONDS
 """A session takes some seconds of processor time; only a hang takes so long."""
 
@@ -62,4 +64,4 @@ def _environment(home: Path) -> dict[str, str]:
     outside = {name: os.environ[name] for name in FROM_OUTSIDE if name in os.environ}
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
     local = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
-    return {**outside, **proxies, **local, "HOME": str(home)}
+    return {**outside, **proxies, **local, "HOME": str(home), "TMPDIR": str(home / TEMPORARY)}

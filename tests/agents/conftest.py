@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agents.agent import TEMPORARY
 from tests.agents.stage import Stage
 from tests.process.running import Aurora, copy_program
 from tests.processes import eventually
@@ -53,7 +54,9 @@ def stage(node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    return _folder(tmp_path / "home")
+    home = _folder(tmp_path / "home")
+    _folder(home / TEMPORARY)
+    return home
 
 
 @pytest.fixture
