@@ -50,18 +50,18 @@ def test_the_suite_and_a_folder_run_side_by_side(pytestconfig, monkeypatch):
     assert pytest_xdist_auto_num_workers(pytestconfig) >= 2
 
 
-def test_a_file_stays_together_and_a_test_of_processes_stands_alone(pytestconfig, monkeypatch):
+def test_files_stay_together_and_workers_begin_at_either_end(pytestconfig, monkeypatch):
     monkeypatch.setattr(pytestconfig.option, "tx", ["2*popen"], raising=False)
     scheduler = ByFile(pytestconfig)
     tests = [SHARING, f"{SHARING}_more", ALONE, f"{ALONE}_more", PURE, f"{PURE}_more"]
-    workers = [Worker("one"), Worker("two")]
+    workers = [Worker("gw0"), Worker("gw1")]
     for worker in workers:
         scheduler.add_node(worker)
         scheduler.add_node_collection(worker, tests)
 
     scheduler.schedule()
 
-    assert [worker.sent for worker in workers] == [[0, 1, 3], [2, 4, 5]]
+    assert [worker.sent for worker in workers] == [[0, 1, 2], [4, 5, 3]]
 
 
 def test_what_stands_alone_begins_first():

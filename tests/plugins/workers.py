@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
 
 WORKERS_PER_PROCESSOR = 2
 """Tests of servers and processes wait for half of their time."""
@@ -36,12 +37,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 class ByFile(LoadScopeScheduling):
     """Gives a free worker the next file, or the next test where each stands alone.
 
-    The order is that of the collected tests, not that of the files' sizes.
+    The order is that of the collected tests: first those that wait, last those that compute. Every
+    second worker begins at the end, so that at any time some of the tests that run wait.
     """
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)
         config.option.loadscopereorder = False
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if int(node.gateway.id.removeprefix("gw")) % 2:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
