@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 DESELECTED = pytest.StashKey[int]()
 SENT = "aurora_deselected"
-NEEDED = "NOT RUN: "
-"""How the reason of a test begins that is skipped since the machine lacks something."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,13 +45,12 @@ def pytest_terminal_summary(
     if config.args != config.getini("testpaths"):
         return
     terminalreporter.section("left out")
-    for line in _left_out(terminalreporter.stats.get("skipped", []), config.stash[DESELECTED]):
+    for line in lines_of(terminalreporter.stats.get("skipped", []), config.stash[DESELECTED]):
         terminalreporter.write_line(line)
 
 
-def _left_out(skipped: Sequence[pytest.TestReport], deselected: int) -> Iterator[str]:
-    reasons = Counter(str(report.longrepr).rpartition(NEEDED)[2].rstrip(")'") for report in skipped)
-    for reason, count in reasons.items():
+def lines_of(skipped: Sequence[pytest.TestReport], deselected: int) -> Iterator[str]:
+    for reason, count in Counter(map(_reason, skipped)).items():
         yield f"{count} skipped: {reason}"
     if on_postgres():
         yield f"{deselected} deselected: they touch no database; make test without DATABASE_URL"
@@ -62,3 +59,8 @@ def _left_out(skipped: Sequence[pytest.TestReport], deselected: int) -> Iterator
             yield f"{deselected} deselected: by -m or -k"
         yield "PostgreSQL: DATABASE_URL=postgres://... AURORA_SECRET_KEYS=... make test"
     yield "real vLLM: make test-vllm"
+
+
+def _reason(report: pytest.TestReport) -> str:
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ").removeprefix("NOT RUN: ")
