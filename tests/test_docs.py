@@ -16,7 +16,10 @@ from scripts import endpoints_table
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+CHANGES = ROOT / "CHANGELOG.md"
+PAGES = [README, CHANGES, *sorted((ROOT / "docs").glob("*.md"))]
+MARKERS = ("<<<<<<< ", "=======", ">>>>>>> ")
+"""How the lines begin that a conflict of a merge leaves."""
 TREE_MODULE = GatewayError.__module__
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
@@ -142,3 +145,16 @@ def test_the_readme_names_the_commands_that_a_newcomer_needs() -> None:
     text = README.read_text()
 
     assert [name for name in ("run", "test", "demo", "check") if f"make {name}" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_holds_what_a_merge_left(page: Path) -> None:
+    lines = page.read_text().splitlines()
+
+    assert [line for line in lines if line.startswith(MARKERS)] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    text = README.read_text()
+
+    assert [page.name for page in PAGES[2:] if f"](docs/{page.name}" not in text] == []
