@@ -19,7 +19,7 @@ from gateway.missing_routes import MissingRoutes
 from gateway.pdf import PdfReader
 from gateway.records import Record
 from gateway.routing import Pools, Settings
-from gateway.runs import MOST_RUNS, Runs
+from gateway.runs import MOST_RUNS, Pace, Runs
 from gateway.state.store import Store
 from gateway.upstream import Door
 from gateway.views import VIEWS, Exchange
@@ -42,6 +42,7 @@ class Gateway:
         *,
         fleet: Fleet,
         background_responses: int = MOST_RUNS,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
         pools: Settings = Settings(),  # noqa: B008 - frozen
         ask_anew: Callable[[UUID], None] = lambda _: None,
     ) -> None:
@@ -50,7 +51,7 @@ class Gateway:
         self._store, self._missing = store, MissingRoutes()
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
-        self._runs = Runs(store, background_responses)
+        self._runs = Runs(store, background_responses, pace=pace)
         self._pdfs, self._abilities = PdfReader(), Abilities()
         self._is_stopping = False
 

@@ -4,8 +4,9 @@
 client would, `reading` tells it to those who ask, from memory or, made elsewhere, from the store.
 """
 
+from gateway.runs.pace import Pace
 from gateway.runs.reading import KEEP_ALIVE, told_after
 from gateway.runs.register import MOST_RUNS, Runs, Work
 from gateway.runs.run import Ended, Run
 
-__all__ = ["KEEP_ALIVE", "MOST_RUNS", "Ended", "Run", "Runs", "Work", "told_after"]
+__all__ = ["KEEP_ALIVE", "MOST_RUNS", "Ended", "Pace", "Run", "Runs", "Work", "told_after"]

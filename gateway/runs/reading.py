@@ -7,28 +7,21 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from gateway.errors import UnknownResponse
+from gateway.runs.pace import Pace
 from gateway.runs.register import Runs
 from gateway.runs.run import Numbered, Run
 from gateway.state.store import Store
 
-POLL_SECONDS = 0.25
 MOST_EVENTS_AT_ONCE = 200
-KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
 
 async def told_after(
-    store: Store,
-    runs: Runs,
-    owner: UUID,
-    id: str,
-    after: int,
-    *,
-    keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    store: Store, runs: Runs, owner: UUID, id: str, after: int
 ) -> AsyncIterator[list[Numbered]]:
     """The events whose number is greater than `after`, in order, until the last one is told.
 
-    An empty list says that there was nothing for `keep_alive_seconds`. Raises StateUnavailable, or
+    An empty list says that there was nothing for `Pace.keep_alive_seconds`. Raises StateUnavailable, or
     UnknownResponse where it is not there from the first.
     """
     clock = asyncio.get_running_loop().time
@@ -49,15 +42,15 @@ async def told_after(
             yield events
         elif is_over:
             return
-        elif clock() - told_at >= keep_alive_seconds:
+        elif clock() - told_at >= runs.pace.keep_alive_seconds:
             told_at = clock()
             yield []
         else:
-            await _more(run, after, keep_alive_seconds)
+            await _more(run, after, runs.pace)
 
 
-async def _more(run: Run | None, after: int, most_seconds: float) -> None:
+async def _more(run: Run | None, after: int, pace: Pace) -> None:
     if run is not None and run.holds(after):
-        await run.until_told(most_seconds)
+        await run.until_told(pace.keep_alive_seconds)
     else:
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(pace.poll_seconds)

@@ -15,6 +15,7 @@ from gateway.errors import (
     TooManyInBackground,
     UpstreamBroke,
 )
+from gateway.runs.pace import Pace
 from gateway.runs.run import Ended, Run
 from gateway.runs.taking import Taking
 from gateway.state import endings
@@ -24,15 +25,6 @@ from gateway.state.values import Copy
 MOST_RUNS = 100
 MOST_WAITING_REQUEST_BYTES = 256 * 2**20
 """Of the calls of all runs that wait for their answer."""
-MOST_RUN_SECONDS = 6 * 3600.0
-BATCH_SECONDS = 0.25
-BEAT_SECONDS = 1.0
-"""The lease is renewed this often, and so a cancel that another process was asked for is seen."""
-LINGER_SECONDS = 1.0
-"""What a server gets to end its stream after its last event, so that its connection can be kept."""
-FINISH_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""Before each further try to write an end; after the last one it is lost."""
-STOP_SECONDS = 5.0
 UNKEPT = "Aurora failed to keep this response."
 
 Work = Callable[[Send, Run], Awaitable[None]]
@@ -44,8 +36,7 @@ log = logging.getLogger("aurora.runs")
 class Runs:
     """Belongs to one event loop.
 
-    `most` bounds how many run at once; one owner has half of these places. Each runs for
-    `run_seconds` at most, and what it tells is written every `batch_seconds`, or sooner.
+    `most` bounds how many run at once; one owner has half of these places.
     """
 
     def __init__(
@@ -53,11 +44,9 @@ class Runs:
         store: Store,
         most: int = MOST_RUNS,
         *,
-        run_seconds: float = MOST_RUN_SECONDS,
-        batch_seconds: float = BATCH_SECONDS,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
     ) -> None:
-        self._store, self._most = store, most
-        self._run_seconds, self._batch_seconds = run_seconds, batch_seconds
+        self._store, self._most, self.pace = store, most, pace
         self._runs: dict[tuple[UUID, str], Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._working: dict[Run, asyncio.Task[None]] = {}
@@ -117,12 +106,12 @@ class Runs:
             working.cancel()
 
     async def stop(self) -> None:
-        """Fail those that run, with a reason, within STOP_SECONDS; none begins any more."""
+        """Fail those that run, with a reason, within `stop_seconds`; none begins any more."""
         self._is_stopping = True
         for run in list(self._runs.values()):
             self.end(run, Ended.STOPPED)
         if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=STOP_SECONDS)
+            _, late = await asyncio.wait(set(self._tasks), timeout=self.pace.stop_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -143,11 +132,11 @@ class Runs:
         final = asyncio.create_task(run.finality.wait())
         try:
             done, _ = await asyncio.wait(
-                {working, final}, timeout=self._run_seconds, return_when=asyncio.FIRST_COMPLETED
+                {working, final}, timeout=self.pace.run_seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
                 self.end(run, Ended.TOO_LONG)
-            await asyncio.wait({working}, timeout=LINGER_SECONDS)
+            await asyncio.wait({working}, timeout=self.pace.linger_seconds)
         finally:
             final.cancel()
         working.cancel()
@@ -171,9 +160,10 @@ class Runs:
         elif run.ended is Ended.STOPPED:
             run.fail(endings.stopped())
         elif run.ended is Ended.TOO_LONG:
+            seconds = self.pace.run_seconds
             run.fail(
                 UpstreamBroke(
-                    f"The response was given up: it was not finished after {self._run_seconds:g} s."
+                    f"The response was given up: it was not finished after {seconds:g} s."
                 )
             )
         else:
@@ -187,8 +177,8 @@ class Runs:
         clock = asyncio.get_running_loop().time
         beaten_at = clock()
         while not run.is_final:
-            await run.until_batch(self._batch_seconds)
-            if run.has_news or clock() - beaten_at >= BEAT_SECONDS:
+            await run.until_batch(self.pace.batch_seconds)
+            if run.has_news or clock() - beaten_at >= self.pace.beat_seconds:
                 await self._beat_once(run)
                 beaten_at = clock()
 
@@ -196,7 +186,7 @@ class Runs:
         try:
             await self._write(run)
         except StateUnavailable:  # what stays is tried again
-            await run.until_final(self._batch_seconds)
+            await run.until_final(self.pace.batch_seconds)
         except Exception:  # it may not go on as if it were kept; the log has the traceback
             log.exception("the response %s cannot be kept", run.copy.id)
             run.give_up(GatewayError(UNKEPT))
@@ -224,7 +214,7 @@ class Runs:
 
     async def _keep_end(self, run: Run) -> None:
         """Readers are told it after the first try at the latest."""
-        for pause_seconds in (*FINISH_PAUSES_SECONDS, None):
+        for pause_seconds in (*self.pace.finish_pauses_seconds, None):
             try:
                 await self._finished(run)
                 return

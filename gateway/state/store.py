@@ -37,10 +37,6 @@ ROUND_SECONDS = 60.0
 BATCHES_A_ROUND = 100
 MORE_SECONDS = 1.0
 """Until the next round where one did not come to the end."""
-LEASES_SECONDS = 5.0
-LOOKS = 3
-LOOK_AGAIN_SECONDS = 0.15
-"""Another process may be writing what is looked for this moment."""
 READERS = 3
 MOST_REFERENCES = 1000
 
@@ -87,7 +83,9 @@ class Store:
             self._tasks = [
                 asyncio.create_task(self._backlog.write_all()),
                 asyncio.create_task(self._repeat(self._remove_old, ROUND_SECONDS)),
-                asyncio.create_task(self._repeat(self._end_those_left, LEASES_SECONDS)),
+                asyncio.create_task(
+                    self._repeat(self._end_those_left, self._limits.lease_check_seconds)
+                ),
             ]
 
     async def stop(self, seconds: float = 5.0) -> bool:
@@ -303,10 +301,10 @@ class Store:
 
     async def _looked_up(self, look: Callable[[UUID, str], T], owner: UUID, id: str) -> T:
         """As `_of_response`, but what is unknown is looked for again shortly."""
-        for _ in range(LOOKS - 1 if self.keeps else 0):
+        for _ in range(self._limits.looks - 1 if self.keeps else 0):
             with contextlib.suppress(UnknownResponse):
                 return await self._of_response(self._reader, look, owner, id)
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(self._limits.look_again_seconds)
         return await self._of_response(self._reader, look, owner, id)
 
     async def _of_response(

@@ -92,6 +92,11 @@ class StateLimits:
     queued_bytes: int = 64 * 2**20
     waiting_jobs: int = 200
     lease_seconds: float = 15.0
+    lease_check_seconds: float = 5.0
+    """Leases that have run out are looked for this often."""
+    looks: int = 3
+    """At what is not there: another process may be writing it this moment."""
+    look_again_seconds: float = 0.15
     pauses_seconds: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
     """Before each further try to write a copy; after the last it is lost."""
 

@@ -15,9 +15,6 @@ from gateway.state.values import Kept
 from gateway.views import background
 from gateway.views.exchange import Exchange, authenticated
 
-CANCEL_SECONDS = 3.0
-"""What the process that generates a response gets to end it, before the answer goes out."""
-LOOK_SECONDS = 0.1
 MOST_DIGITS = 18
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -88,10 +85,10 @@ def _end(exchange: Exchange, owner: UUID, id: str, why: Ended) -> None:
 
 
 async def _settled(exchange: Exchange, owner: UUID, kept: Kept) -> Kept:
-    """As it stands once whoever generates it has ended it, or CANCEL_SECONDS are over."""
-    clock = asyncio.get_running_loop().time
-    end = clock() + CANCEL_SECONDS
+    """As it stands once whoever generates it has ended it, or `Pace.cancel_seconds` are over."""
+    clock, pace = asyncio.get_running_loop().time, exchange.runs.pace
+    end = clock() + pace.cancel_seconds
     while not kept.is_final and clock() < end:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(pace.cancel_poll_seconds)
         kept = await exchange.store.response(owner, kept.id)
     return kept

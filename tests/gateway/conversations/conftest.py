@@ -11,6 +11,7 @@ import pytest
 from gateway.client import Limits
 from gateway.state.store import Store
 from tests.gateway.conversations.callers import OTHER_KEY, ROTATED_KEY
+from tests.gateway.state.stores import PATIENT
 from tests.mounted import MASTER_KEY, MountedGateway, key_of, provider
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
@@ -21,7 +22,7 @@ def gateway(
     server_thread: ServerThread, vllm: ScriptedVllm, limits: Limits, transactional_db: Any
 ) -> Iterator[MountedGateway]:
     """Knows `vllm` as `alpha`, MASTER_KEY, a key that it was rotated into, and another's."""
-    store = Store(retention_days=30)
+    store = Store(30, PATIENT)
     mounted = MountedGateway(server_thread, limits, store=store)
     own = key_of(MASTER_KEY)
     keys = {

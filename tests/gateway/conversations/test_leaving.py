@@ -67,6 +67,6 @@ def test_the_client_leaves_while_the_database_hangs(
     gateway.wait_until_calls(1)
     getattr(client, leave)()
 
-    gateway.wait_until(lambda running: not running["calls"], 0.5)
+    gateway.wait_until(lambda running: not running["calls"])
     record = gateway.record()
     assert (record["status"], record["reason"]) == (0, "the client left")

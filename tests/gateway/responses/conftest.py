@@ -8,15 +8,29 @@ from typing import Any
 import pytest
 
 from gateway.client import Limits
+from gateway.runs import Pace
 from gateway.state.store import Store
 from gateway.state.values import StateLimits
 from providers.snapshot import KeyEntry, ProviderEntry
 from tests.gateway.responses.making import NATIVE, OTHER_KEY, TRANSLATED
+from tests.gateway.state.stores import PATIENT
 from tests.mounted import MASTER_KEY, MountedGateway, key_of, provider
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
 
 Mount = Callable[..., MountedGateway]
+QUICK = Pace(
+    batch_seconds=0.02,
+    beat_seconds=0.02,
+    linger_seconds=NEVER_SECONDS,
+    finish_pauses_seconds=(0.02,) * int(PATIENCE_SECONDS / 0.02),
+    stop_seconds=PATIENCE_SECONDS,
+    poll_seconds=0.02,
+    cancel_seconds=NEVER_SECONDS,
+    cancel_poll_seconds=0.01,
+)
+"""Nothing that a test waits for takes long, and nothing is given up on a slow machine."""
 
 
 @pytest.fixture(params=[NATIVE, TRANSLATED])
@@ -34,7 +48,7 @@ def keys() -> dict[str, KeyEntry]:
 
 @pytest.fixture
 def state_limits() -> StateLimits:
-    return StateLimits()
+    return PATIENT
 
 
 @pytest.fixture
@@ -51,7 +65,7 @@ def mount(  # noqa: PLR0917 - fixtures come by name
 
     def mount_one(*providers: ProviderEntry, **options: Any) -> MountedGateway:
         store = Store(30, state_limits)
-        gateway = MountedGateway(server_thread, limits, store=store, **options)
+        gateway = MountedGateway(server_thread, limits, store=store, **{"pace": QUICK, **options})
         gateway.publish(*providers, keys=keys)
         mounted.append(gateway)
         for each in mounted:

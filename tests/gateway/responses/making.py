@@ -135,7 +135,7 @@ def status_of(gateway: MountedGateway, id: str) -> str:
     return status
 
 
-def wait_for_status(gateway: MountedGateway, id: str, *wanted: str, seconds: float = 5.0) -> Any:
+def wait_for_status(gateway: MountedGateway, id: str, *wanted: str) -> Any:
     """The response once its status is one of `wanted`."""
-    eventually(lambda: status_of(gateway, id) in wanted, seconds)
+    eventually(lambda: status_of(gateway, id) in wanted)
     return show(gateway, id).json

@@ -135,7 +135,7 @@ def test_a_background_response_says_from_the_first_which_tools_are_left_out(tran
 
     queued = translating.post(RESPONSES, asked).json
 
-    done = wait_for_status(translating, queued["id"], "completed", seconds=60)
+    done = wait_for_status(translating, queued["id"], "completed")
     assert queued["tools"] == done["tools"] == [SHELL]
     assert show(translating, queued["id"]).status == 200
 

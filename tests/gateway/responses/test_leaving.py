@@ -27,7 +27,7 @@ def called(gateway: MountedGateway, **members: Any) -> RawClient:
 
 
 def check_left(gateway: MountedGateway, vllm: Any) -> None:
-    assert vllm.wait_until_left() < 0.1
+    vllm.wait_until_left()
     assert gateway.record()["reason"] == "the client left"
     assert not gateway.store._backlog._entries
     assert gateway.store.lost == 0
@@ -64,7 +64,7 @@ def test_while_what_it_goes_on_from_is_looked_up(native, vllm):
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_runs_in_the_background_runs_on(stateful, vllm, way, stream):
-    vllm.will_stream(*streamed_by(way, "Hi", "!"), pause_seconds=0.05)
+    vllm.will_stream(*streamed_by(way, "Hi", "!"), pause_seconds=0.02)
     client = called(stateful, background=True, stream=stream)
     if stream:
         client.read_head()

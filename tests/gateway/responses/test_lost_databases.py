@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -15,12 +17,12 @@ from tests.gateway.responses.making import (
     show,
     will_say,
 )
-from tests.gateway.state.stores import locked, without_responses
+from tests.gateway.state.stores import PATIENT, locked, without_responses
 from tests.mounted import error_of, request
 from tests.processes import eventually
 from tests.recorded import load
 
-SHORT = StateLimits(state_seconds=0.3, queued_copies=1, pauses_seconds=())
+SHORT = replace(PATIENT, state_seconds=0.3, queued_copies=1, pauses_seconds=())
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_what_cannot_wait_any_more_is_lost_counted_and_logged(native, vllm):
         assert native.store.lost == 2
 
     assert "responses that were not kept: 1" in native.log_text
-    eventually(lambda: show(native, "resp_0").status == 200, 10.0)
+    eventually(lambda: show(native, "resp_0").status == 200)
 
 
 def test_a_copy_that_waits_is_found_and_continued(native, vllm):

@@ -77,7 +77,7 @@ def test_background_retrieve_and_cancel(client, vllm, way):
     def done() -> bool:
         return client.responses.retrieve(queued.id).status == "completed"
 
-    eventually(done, 5.0)
+    eventually(done)
     assert client.responses.retrieve(queued.id).output_text == "Hi!"
 
     vllm.will_stall(after_chunks=streamed_by(way, "Hi")[:2])

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.client import Message, Send
 from gateway.errors import TooManyInBackground
-from gateway.runs import Run, Runs
+from gateway.runs import Pace, Run, Runs
 from gateway.runs.register import MOST_WAITING_REQUEST_BYTES
 from gateway.runs.run import MOST_BATCH_BYTES
 from gateway.state.values import Copy
@@ -26,6 +26,7 @@ from tests.gateway.responses.making import (
 from tests.gateway.state.stores import RunningStore
 from tests.held import counting
 from tests.mounted import error_of, request
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 from tests.processes import eventually
 
 KIB = 2**10
@@ -60,7 +61,7 @@ def on_loop(store):
 
 def test_what_runs_for_too_long_is_failed_with_a_reason(store, on_loop):
     async def run_over(held):
-        runs = Runs(held, run_seconds=0.01)
+        runs = Runs(held, pace=Pace(run_seconds=0.01))
         await runs.start(queued("resp_1"), for_ever)
         await asyncio.gather(*runs._tasks)
 
@@ -72,7 +73,7 @@ def test_what_runs_for_too_long_is_failed_with_a_reason(store, on_loop):
 
 
 def test_full_batches_are_written_back_to_back(on_loop):
-    """With hours between those that are not full."""
+    """Others would not be written before the test is over."""
 
     async def tell(send: Send, run: Run) -> None:
         for number in range(3):
@@ -80,11 +81,11 @@ def test_full_batches_are_written_back_to_back(on_loop):
         await asyncio.Event().wait()
 
     async def told(held):
-        runs = Runs(held, batch_seconds=3600.0)
+        runs = Runs(held, pace=Pace(batch_seconds=NEVER_SECONDS))
         await runs.start(queued("resp_1"), tell)
         run = runs.find(OWNER, "resp_1")
         assert run is not None
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while run.holds(1):
                 await run.until_final(0.01)
         await runs.stop()

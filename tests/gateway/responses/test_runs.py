@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from gateway.runs.run import (
     MOST_TOLD_EVENTS,
 )
 from gateway.state.values import Copy
+from tests.gateway.responses.conftest import QUICK, server
 from tests.gateway.responses.making import (
     RESPONSES,
     create,
@@ -134,7 +136,8 @@ def test_its_first_end_stays(run):
     assert (run.copy.status, run.after(-1)) == ("cancelled", [])
 
 
-def test_a_silent_stream_is_kept_alive(native, vllm, keys):
+def test_a_silent_stream_is_kept_alive(mount, vllm, keys):
+    native = mount(server(vllm), pace=replace(QUICK, keep_alive_seconds=0.05))
     vllm.will_stall(after_chunks=native_stream("Hi")[:2])
     id = native.post(RESPONSES, create(background=True)).json["id"]
     wait_for_status(native, id, "in_progress")
@@ -147,7 +150,7 @@ async def silent_for(gateway: MountedGateway, owner: UUID, id: str) -> bool:
     """Whether the reader is told twice that there is nothing."""
     runs = gateway._gateway._runs
     silences = 0
-    async for events in told_after(gateway.store, runs, owner, id, 1, keep_alive_seconds=0.05):
+    async for events in told_after(gateway.store, runs, owner, id, 1):
         silences += not events
         if silences == 2:
             return True

@@ -23,18 +23,22 @@ from psycopg.conninfo import make_conninfo
 from gateway.models import StoredResponse
 from gateway.state.store import Store
 from gateway.state.values import Copy, StateLimits
+from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
 
 ANN, BOB = uuid4(), uuid4()
-EXPECTED_SECONDS = 5.0
+PATIENT = StateLimits(
+    state_seconds=NEVER_SECONDS,
+    lease_seconds=NEVER_SECONDS,
+    lease_check_seconds=0.05,
+    look_again_seconds=0.01,
+)
+"""No busy machine makes a store give anything up."""
 
 
 class RunningStore:
-    """A store whose methods can be called from a test: each blocks until it has its answer.
+    """A store whose methods can be called from a test: each blocks until it has its answer."""
 
-    Given `limits`, it keeps to those, such as to short ones.
-    """
-
-    def __init__(self, days: int = 30, limits: StateLimits | None = None) -> None:
+    def __init__(self, days: int = 30, limits: StateLimits = PATIENT) -> None:
         self._days, self._limits = days, limits
 
     def __enter__(self) -> RunningStore:
@@ -54,7 +58,7 @@ class RunningStore:
             self.stop()
         self._portal_scope.__exit__(kind, error, traceback)
 
-    def stop(self, seconds: float = 5.0) -> bool:
+    def stop(self, seconds: float = PATIENCE_SECONDS) -> bool:
         self._has_stopped = True
         return self._portal.call(self.store.stop, seconds)
 
@@ -81,7 +85,7 @@ class RunningStore:
         self.write_out()
 
     def write_out(self) -> None:
-        assert self._portal.call(self.store._backlog.emptied, EXPECTED_SECONDS)
+        assert self._portal.call(self.store._backlog.emptied, PATIENCE_SECONDS)
 
 
 def item(id: str, text: str = "") -> bytes:

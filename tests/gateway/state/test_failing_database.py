@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from gateway.errors import StateUnavailable
 from gateway.models import StoredConversation, StoredResponse
+from gateway.state import conversations
 from gateway.state.lane import Lane
-from gateway.state.values import StateLimits
 from tests.gateway.state.stores import (
     ANN,
-    EXPECTED_SECONDS,
+    PATIENT,
     RunningStore,
     break_connections,
     item,
@@ -22,14 +24,15 @@ from tests.gateway.state.stores import (
     threads,
     without_responses,
 )
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-IMPATIENT = StateLimits(state_seconds=0.2)
-FEW = StateLimits(queued_copies=2)
-SMALL = StateLimits(queued_bytes=2 * response("1").size_bytes)
-HOPELESS = StateLimits(pauses_seconds=(0.0, 0.0))
+IMPATIENT = replace(PATIENT, state_seconds=0.2)
+FEW = replace(PATIENT, queued_copies=2)
+SMALL = replace(PATIENT, queued_bytes=2 * response("1").size_bytes)
+HOPELESS = replace(PATIENT, pauses_seconds=(0.0, 0.0))
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -107,12 +110,12 @@ def test_a_connection_that_broke_is_made_anew_for_the_same_question(store):
 
 
 def test_while_too_much_waits_the_next_is_refused_at_once_and_no_thread_is_added():
-    with RunningStore(limits=StateLimits(waiting_jobs=3)) as store:
+    with RunningStore(limits=replace(PATIENT, waiting_jobs=3)) as store:
         with locked():
             begun = [store.begun(store.store.begin, queued(id)) for id in "1234"]
-            eventually(lambda: any(each.done() for each in begun), 10)
+            eventually(lambda: any(each.done() for each in begun))
             assert len(threads()) <= 5
-        outcomes = {str(each.exception(EXPECTED_SECONDS)) for each in begun}
+        outcomes = {str(each.exception(PATIENCE_SECONDS)) for each in begun}
         assert outcomes == {"None", "Too much waits for the database. Try again soon."}
 
 
@@ -123,7 +126,8 @@ def test_what_was_given_up_before_it_began_is_never_done():
             with pytest.raises(StateUnavailable):
                 store.create_conversation(ANN, {"n": "1"})
         store.write_out()
-        store.create_conversation(ANN, {"n": "2"})
+        create = partial(conversations.create, ANN, "conv_2", {"n": "2"}, ())
+        store.begun(store.store._writer.run_to_the_end, create).result(PATIENCE_SECONDS)
         assert StoredResponse.objects.count() == 1
         assert [kept.metadata for kept in StoredConversation.objects.all()] == ['{"n":"2"}']
 
@@ -144,7 +148,7 @@ def test_stopping_does_not_wait_for_a_database_that_stalls(caplog):
             store.keep(response("2"))
             assert not store.stop(0.1)
             assert store.lost == 2
-        eventually(lambda: not threads(), EXPECTED_SECONDS)
+        eventually(lambda: not threads())
     assert "responses that were not kept: 2; the last: Aurora was stopped" in caplog.text
 
 
@@ -157,7 +161,7 @@ def test_a_stopped_store_refuses_work_and_a_store_that_did_none_stops_at_once():
 
 @pytest.mark.anyio
 async def test_a_failure_of_our_own_is_told_to_who_asked_and_the_thread_goes_on():
-    lane = Lane("aurora-state-test", threads=1, waiting=1, seconds=EXPECTED_SECONDS)
+    lane = Lane("aurora-state-test", threads=1, waiting=1, seconds=PATIENCE_SECONDS)
 
     def fails() -> None:
         raise ZeroDivisionError
@@ -165,4 +169,4 @@ async def test_a_failure_of_our_own_is_told_to_who_asked_and_the_thread_goes_on(
     with pytest.raises(ZeroDivisionError):
         await lane.run(fails)
     assert await lane.run(sum, [1, 2]) == 3
-    assert await lane.stop(EXPECTED_SECONDS)
+    assert await lane.stop(PATIENCE_SECONDS)

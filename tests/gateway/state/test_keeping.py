@@ -16,13 +16,14 @@ from gateway.state import responses
 from tests.gateway.state.stores import (
     ANN,
     BOB,
-    EXPECTED_SECONDS,
+    PATIENT,
     RunningStore,
     ids,
     item,
     locked,
     response,
 )
+from tests.patience import PATIENCE_SECONDS
 
 ODD = b'{"id":"r" , "text":"\\u0000 \xf0\x9f\x98\x80 \\ud83d\\ude00 1.0e+2","a":1,"a":2}'
 
@@ -125,19 +126,21 @@ def test_one_that_waits_can_be_deleted(store, other_process):
     assert store.lost == 0
 
 
-def test_what_another_process_writes_this_moment_is_waited_for(store):
+def test_what_another_process_writes_this_moment_is_waited_for(transactional_db):
     looks = threading.Event()
 
     def connected(**_):
         looks.set()
 
+    often = replace(PATIENT, looks=int(PATIENCE_SECONDS / PATIENT.look_again_seconds))
     connection_created.connect(connected)
     try:
-        with transaction.atomic():
-            responses.write(response("r"), False)
-            found = store.begun(store.store.response, ANN, "r")
-            assert looks.wait(EXPECTED_SECONDS)
-        assert found.result(EXPECTED_SECONDS).id == "r"
+        with RunningStore(limits=often) as store:
+            with transaction.atomic():
+                responses.write(response("r"), False)
+                found = store.begun(store.store.response, ANN, "r")
+                assert looks.wait(PATIENCE_SECONDS)
+            assert found.result(PATIENCE_SECONDS).id == "r"
     finally:
         connection_created.disconnect(connected)
 
