@@ -17,6 +17,7 @@ from bench.report import Figures
 CONNECTIONS = 64
 CHUNKS_PER_SECOND = 20  # the mock's pace: one each 50 ms
 CANCELLED_AT_ONCE = 50
+LEAVING_AT_ONCE = 10
 BODY_MIB = 10
 TRANSLATED_AT_ONCE = 100
 SETTLE_SECONDS = 1.0
@@ -37,10 +38,11 @@ class Size:
     cancelled: int
     first_tokens: int
     translated_seconds: int
+    left: int
 
 
-FULL = Size(3, 10, 5, 500, 20, 3000, 1000, 20_000, 5000, 200, 10)
-QUICK = Size(1, 3, 2, 500, 5, 500, 500, 2000, 500, 40, 3)
+FULL = Size(3, 10, 5, 500, 20, 3000, 1000, 20_000, 5000, 200, 10, 1000)
+QUICK = Size(1, 3, 2, 500, 5, 500, 500, 2000, 500, 40, 3, 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,19 @@ async def _streams_of(bench: Bench, measured: Running, seconds: int) -> None:
         worst_first_ms=found.worst_first_ms,
         stream_chunks=found.chunks,
         chunk_cpu_us=(cpu_seconds(measured.pid) - before) / max(1, found.chunks) * 1e6,
+    )
+
+
+async def leaving(bench: Bench) -> None:
+    """How soon the server behind Aurora is left when the client leaves its stream."""
+    if "aurora" not in bench.against:
+        return
+    async with bench.started(contenders.aurora) as gateway:
+        found = await load.departures(
+            gateway.server, bench.mock.server, bench.size.left, LEAVING_AT_ONCE
+        )
+    bench.figures.add(
+        gateway.server.name, found.bad, left_p50_ms=found.p50_ms, left_worst_ms=found.worst_ms
     )
 
 
@@ -211,4 +226,10 @@ async def _event_cost(bench: Bench, gateway: Running, kind: str) -> None:
     bench.figures.add(server.name, found.bad, **{f"event_{kind}_us": used * 1e6})
 
 
-LANES = {"speed": speed, "streams": streams, "memory": memory, "translated": translated}
+LANES = {
+    "speed": speed,
+    "streams": streams,
+    "leaving": leaving,
+    "memory": memory,
+    "translated": translated,
+}

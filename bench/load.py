@@ -6,10 +6,11 @@ Whatever is not a whole 200 is counted by what it was instead; nothing is droppe
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.client import Broken, Server, connect, fetch
@@ -19,6 +20,8 @@ Work = Callable[[int], Awaitable[None]]
 
 GRACE_SECONDS = 30.0  # for what is under way when a measurement's time is over
 REFUSED_PAUSE_SECONDS = 0.05
+LOOK_SECONDS = 0.05
+FIRST_LEFT = 1_000_000
 TURN_SECONDS = 0.02  # what is written behind one stream must not be taken for the next one's time
 
 
@@ -47,6 +50,15 @@ class Throughput:
 class Latency:
     p50_ms: float
     p99_ms: float
+    bad: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Departures:
+    """From a client's leaving to the end of the connection to the server behind."""
+
+    worst_ms: float
+    p50_ms: float
     bad: Counter[str]
 
 
@@ -257,6 +269,39 @@ async def cancelled_streams(server: Server, count: int, at_once: int) -> Tally:
 
     await _all(at_once, caller, tally, count / 20 + GRACE_SECONDS)
     return tally
+
+
+async def departures(
+    server: Server, mock: Server, count: int, at_once: int, *, most_seconds: float = GRACE_SECONDS
+) -> Departures:
+    """`count` streams that are left at their first chunk; `mock`, which they come from, tells when
+    each was left there: it is known by how many chunks it was to have."""
+    tally, left = Tally(), dict[int, float]()
+
+    async def caller(number: int) -> None:
+        for chunks in range(FIRST_LEFT + number, FIRST_LEFT + count, at_once):
+            tally.add(await _first_chunk(server, server.chat(max_tokens=chunks)))
+            left[chunks] = time.monotonic()
+
+    await _all(at_once, caller, tally, count / 20 + GRACE_SECONDS)
+    noticed = await _noticed(mock, left, time.monotonic() + most_seconds)
+    gaps = [noticed[chunks] - at for chunks, at in left.items() if chunks in noticed]
+    if missing := len(left) - len(gaps):
+        tally.bad["a stream that ran on"] += missing
+    return Departures(
+        worst_ms=max(gaps, default=0.0) * 1000, p50_ms=_share(gaps, 50) * 1000, bad=tally.bad
+    )
+
+
+async def _noticed(mock: Server, left: Collection[int], until: float) -> dict[int, float]:
+    """When the mock was left by each stream, as far as it has been by then."""
+    while True:
+        _, answer = await fetch(mock, mock.get("/left"))
+        told: dict[str, float] = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+        noticed = {int(chunks): at for chunks, at in told.items()}
+        if noticed.keys() >= set(left) or time.monotonic() > until:
+            return noticed
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _first_chunk(server: Server, request: bytes) -> int:

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import re
+import time
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -92,14 +93,19 @@ class Counts:
     open_streams: int = 0
 
 
+Left = dict[int, float]
+"""When a stream was left that was to have so many chunks, by `time.monotonic`."""
+
+
 class Exchange(asyncio.Protocol):
     """One connection. A stream's timer dies with it."""
 
     _transport: asyncio.Transport
 
-    def __init__(self, counts: Counts, interval_seconds: float) -> None:
+    def __init__(self, counts: Counts, left: Left, interval_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._counts = counts
+        self._counts, self._left = counts, left
+        self._chunks = 0
         self._interval = interval_seconds
         self._kept = b""
         self._unread = 0
@@ -112,6 +118,7 @@ class Exchange(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._counts.open_streams -= 1
+            self._left[self._chunks] = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
         if self._unread:
@@ -134,6 +141,8 @@ class Exchange(asyncio.Protocol):
             self._complete(request)
         elif line == b"GET /stats":
             self._transport.write(answer(json.dumps(asdict(self._counts)).encode()))
+        elif line == b"GET /left":
+            self._transport.write(answer(json.dumps(self._left).encode()))
         else:
             self._transport.write(FIXED.get(line, NOT_FOUND))
 
@@ -151,6 +160,7 @@ class Exchange(asyncio.Protocol):
         self._counts.streams += 1
         self._counts.open_streams += 1
         self._counts.chunks += 1
+        self._chunks = chunks
         self._transport.write(STREAM_HEAD + STREAM_CHUNK)
         self._wait(self._loop.time(), 1, chunks)
 
@@ -172,10 +182,10 @@ class Exchange(asyncio.Protocol):
 
 async def listen(port: int, interval_seconds: float) -> asyncio.Server:
     """A mock on the loopback address; port 0 takes a free one. The caller closes it."""
-    counts = Counts()
+    counts, left = Counts(), Left()
     loop = asyncio.get_running_loop()
     return await loop.create_server(
-        lambda: Exchange(counts, interval_seconds), "127.0.0.1", port, backlog=4096
+        lambda: Exchange(counts, left, interval_seconds), "127.0.0.1", port, backlog=4096
     )
 
 

@@ -42,6 +42,8 @@ MEASURES = {
     "worst_first_ms": "500 streams: longest wait for a first chunk (ms)",
     "stream_chunks": "500 streams: chunks received",
     "chunk_cpu_us": "500 streams: processor time a chunk (µs)",
+    "left_p50_ms": "a client leaves its stream: until the server is left, median (ms)",
+    "left_worst_ms": "a client leaves its stream: until the server is left, longest (ms)",
     "body_copies": "10 MiB body: growth of peak memory (bodies)",
     "fresh_mib": "memory when started (MiB)",
     "resident_mib": "memory after warm-up (MiB)",
@@ -113,6 +115,12 @@ TARGETS = (
         _aurora("worst_gap_ms"),
         lambda v: v <= 250,
         "{:.0f}",
+    ),
+    Target(
+        "longest time until a server is left by a client that left, ms",
+        "at most 100",
+        _aurora("left_worst_ms"),
+        lambda v: v <= 100,
     ),
     Target(
         "copies of a 10 MiB body in peak memory",
