@@ -56,7 +56,7 @@ def vllm() -> Iterator[ScriptedVllm]:
 @pytest.fixture
 def limits() -> Limits:
     """What a client may ask of `gateway`; a test that needs others parametrizes them."""
-    return Limits(body_bytes=2**20, upload_stall_seconds=NEVER_SECONDS)
+    return Limits(2**20, NEVER_SECONDS, ping_seconds=NEVER_SECONDS, head_seconds=NEVER_SECONDS)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from gateway.sse import BYTE_ORDER_MARK, Parser
 from gateway.waiting import COMMENT
 from providers.snapshot import AliasEntry, TargetEntry
 from tests import recorded
+from tests.gateway.fleet.servers import Clock
 from tests.gateway.messages.anthropic import message
 from tests.gateway.raw_upstream import RawUpstream
 from tests.gateway.responses.making import chat_stream, create, native_stream
@@ -333,13 +334,18 @@ def test_a_client_that_leaves_while_it_waits_ends_the_call(waiting, upstream):
 
 
 @pytest.fixture
-def lined(server_thread, limits, vllm) -> Iterator[MountedGateway]:
+def clock() -> Clock:
+    """By which those who wait in line lose patience."""
+    return Clock()
+
+
+@pytest.fixture
+def lined(server_thread, limits, vllm, clock) -> Iterator[MountedGateway]:
     """Its one server takes one call at a time."""
-    mounted = MountedGateway(server_thread, limits, pools=Settings(queue_seconds=SECONDS))
-    mounted.publish(
-        provider(vllm.url, max_concurrency=1, idle_seconds=SECONDS),
-        aliases=[AliasEntry("impatient", ((TargetEntry("", MODEL),),), queue_seconds=0.2)],
-    )
+    fleet = {"clock": clock, "look_seconds": 0.02}
+    pools = Settings(queue_seconds=SECONDS)
+    mounted = MountedGateway(server_thread, limits, of_fleet=fleet, pools=pools)
+    mounted.publish(provider(vllm.url, max_concurrency=1))
     yield mounted
     mounted.close()
 
@@ -360,14 +366,15 @@ def test_a_call_that_waits_for_a_place_waits_too(lined, vllm, path):
 
 
 @HASTY
-def test_a_call_that_gets_no_place_is_told_by_an_event(lined, vllm):
+def test_a_call_that_gets_no_place_is_told_by_an_event(lined, vllm, clock):
     vllm.will_stall(after_chunks=[b"data: 1\n\n"])
     first = ask(lined)
     first.read_head()
     vllm.wait_until_received()
 
-    second = ask(lined, body=chat(model="impatient", stream=True))
+    second = ask(lined)
     hears(second)
+    clock.seconds += 2 * SECONDS
 
     assert last_event(rest_of(second))[1]["error"]["code"] == "servers_busy"
 
