@@ -74,10 +74,11 @@ def _redirected(answer: Fetched) -> str:
     told = f"The server answers HTTP {answer.status}: it redirects"
     try:
         parts = urlsplit(answer.location)
+        port = parts.port
     except ValueError:
         return f"{told}."
     path = parts.path.removesuffix("/models")
-    where = f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else ""
+    where = f"{parts.scheme}://{parts.hostname}:{port}" if port else ""
     where = where or (f"{parts.scheme}://{parts.hostname}" if parts.hostname else "")
     to = _printable(f"{where}{path}")
     return (

@@ -84,7 +84,17 @@ def test_a_redirect_is_told_with_where_it_leads(status: int) -> None:
     assert "secret" not in text
 
 
-@pytest.mark.parametrize("location", ["", "https://[", "https://user:secret@h/v1", "/login"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "https://[",
+        "https://user:secret@h/v1",
+        "/login",
+        "https://h:99999/",
+        "https://h:secret/",
+    ],
+)
 def test_an_odd_redirect_is_told_without_what_it_holds(location: str) -> None:
     text = told(302, location=location)
 
