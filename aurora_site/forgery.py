@@ -33,9 +33,14 @@ class SameOriginForms(CsrfViewMiddleware):
 def refuse(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW."""
     host, origin = request.headers.get("host", ""), request.headers.get("origin", "")
-    fields = {"host": host[:200], "origin": origin[:200], "path": request.path[:200]}
+    fields = {"host": host[:200], "origin": origin[:200], "path": _route(request)}
     log.warning("refused a form: %s", reason, extra={"fields": fields})
     return pages.Refusal(request, NotPermitted(_explained(reason, host, origin)))
+
+
+def _route(request: HttpRequest) -> str:
+    """The path without what stands in it: the link of a first login is a secret."""
+    return f"/{request.resolver_match.route}" if request.resolver_match else ""
 
 
 def _explained(reason: str, host: str, origin: str) -> str:

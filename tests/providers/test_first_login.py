@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from aurora_site.logs import JsonFormatter
 from providers import first_login
 
 CHOSEN = {"username": "ada", "password": "a-long-one-for-ada"}
@@ -86,9 +87,16 @@ def test_a_poor_choice_is_told_and_the_link_stays_good(
     assert Client().post(path, CHOSEN).status_code == 302
 
 
-def test_another_site_cannot_send_the_form(path: str) -> None:
+def test_another_site_cannot_send_the_form_and_its_refusal_puts_the_link_in_no_log(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.setFormatter(JsonFormatter())
+
     assert Client(enforce_csrf_checks=True).post(path, CHOSEN).status_code == 403
+
     assert not User.objects.exists()
+    assert "/admin/first-login/<str:token>/" in caplog.text
+    assert path not in caplog.text
 
 
 def test_the_command_prints_a_link_that_is_good(db: Any) -> None:
