@@ -8,13 +8,14 @@ from pathlib import Path
 from tests.agents.stage import Stage
 
 CLIENTS = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
-EXAMPLES = ("http://localhost:8080", "vllm/Qwen/Qwen3-8B")
+EXAMPLES = ("http://localhost:8080", "Qwen/Qwen3-8B")
 
 
-def block(agent: str, stage: Stage) -> str:
-    """The first block of code below the agent's heading."""
-    section = CLIENTS.read_text().partition(f"\n## {agent}\n")[2]
-    found = re.search(r"```\w+\n(.*?)```", section, re.DOTALL)
+def blocks(agent: str, stage: Stage) -> list[str]:
+    """The blocks of code below the agent's heading."""
+    section = CLIENTS.read_text().partition(f"\n## {agent}\n")[2].partition("\n## ")[0]
+    found = re.findall(r"^```\w+\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     assert found, f"docs/clients.md has no block for {agent}"
     url, model = EXAMPLES
-    return found[1].replace(url, stage.aurora.url).replace(model, stage.model)
+    [served] = stage.server.models
+    return [each.replace(url, stage.aurora.url).replace(model, served) for each in found]

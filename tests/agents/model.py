@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.scripted_vllm import Received
-from tests.scripting import LAST_CHUNK, Script, chunk_bytes, stream_head
+from tests.scripting import LAST_CHUNK, Script, chunk_bytes, json_answer, stream_head
 
 CHAT = "/v1/chat/completions"
 BESIDE = "A small task"
 """What is said where no tool is offered: agents ask for titles and summaries, too."""
 CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1}
+SPEECHLESS = Script((json_answer(400, {"error": {"message": "No turn is written for this."}}),))
+"""It ends the session at once, where the agent would repeat a call that got no answer."""
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 20, "total_tokens": 1020}
 
 
@@ -46,7 +48,8 @@ class WrittenModel:
             return None
         body = request.json
         assert body["stream"], "these agents ask for streams alone"
-        return self._streamed(body["model"], self._turn(body))
+        turn = self._turn(body)
+        return SPEECHLESS if turn is None else self._streamed(body["model"], turn)
 
     def task_of(self, body: dict[str, Any]) -> str | None:
         """The prompt of the conversation; None for what the agent asks beside it."""
@@ -54,12 +57,13 @@ class WrittenModel:
         found = (task for task in self._tasks if task in asked)
         return next(found, None) if body.get("tools") else None
 
-    def _turn(self, body: dict[str, Any]) -> str | Calls:
+    def _turn(self, body: dict[str, Any]) -> str | Calls | None:
+        """None past the last turn."""
         task = self.task_of(body)
         if task is None:
             return BESIDE
         called = sum(1 for each in body["messages"] if each.get("tool_calls"))
-        turn = self._tasks[task][called]
+        turn = next(iter(self._tasks[task][called:]), None)
         return turn(body["messages"][-1]["content"]) if callable(turn) else turn
 
     def _streamed(self, model: str, turn: str | Calls) -> Script:

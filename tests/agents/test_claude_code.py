@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.agents.agent import Agent
-from tests.agents.documented import block
+from tests.agents.documented import blocks
 from tests.agents.model import Calls
 from tests.agents.stage import Stage
 from tests.pdfs import pdf
@@ -20,7 +20,8 @@ DONE, LAMBS_DONE = "The herd is whole.", "The lambs are well."
 def claude(stage: Stage, node_modules: Path, home: Path, project: Path) -> Agent:
     """Given its task. By a script of its own npm would put the program in its wrapper's place."""
     wrapper = node_modules / "@anthropic-ai" / "claude-code" / "cli-wrapper.cjs"
-    exports = block("Claude Code", stage).removesuffix("claude\n")
+    address, _, models = blocks("Claude Code", stage)
+    exports = address.removesuffix("claude\n") + models
     command = ("node", str(wrapper), "-p", COUNT, "--allowedTools", "Bash", "Read", "Agent")
     settings = {"AURORA_KEY": stage.key, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
     return Agent(("bash", "-ec", f'{exports}exec "$@"', "bash", *command), settings, home, project)

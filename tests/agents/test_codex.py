@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.agents.agent import Agent
-from tests.agents.documented import block
+from tests.agents.documented import blocks
 from tests.agents.model import Calls, Turn
 from tests.agents.stage import Stage
 from tests.patience import NEVER_SECONDS
@@ -28,7 +28,7 @@ Codex = Callable[..., Agent]
 def codex(stage: Stage, node_modules: Path, home: Path, project: Path) -> Codex:
     """`codex(*options)`, given its task."""
     (home / ".codex").mkdir()
-    (home / ".codex" / "config.toml").write_text(block("Codex CLI", stage))
+    (home / ".codex" / "config.toml").write_text(blocks("Codex CLI", stage)[0])
     command = (str(node_modules / ".bin" / "codex"), "exec", "--skip-git-repo-check", *QUIET)
 
     def with_options(*options: str) -> Agent:
@@ -64,9 +64,8 @@ def test_its_sub_agent_does_a_part(stage: Stage, codex: Codex) -> None:
     begin = Calls("multi_agent_v1__spawn_agent", {"message": COUNT_LAMBS})
 
     def wait(begun: str) -> Calls:
-        return Calls(
-            "multi_agent_v1__wait_agent", {"targets": [json.loads(begun)["agent_id"]], **WAIT}
-        )
+        begun_by = re.findall(r'"agent_id":"([^"]+)"', str(begun))
+        return Calls("multi_agent_v1__wait_agent", {"targets": begun_by, **WAIT})
 
     played = stage.play(codex(FREE), {COUNT: [begin, wait, DONE], COUNT_LAMBS: LAMBS})
 

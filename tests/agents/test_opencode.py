@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agents.agent import Agent
-from tests.agents.documented import block
+from tests.agents.documented import blocks
 from tests.agents.model import Calls
 from tests.agents.stage import Stage
 
@@ -27,7 +27,7 @@ QUIET = dict.fromkeys(
 @pytest.fixture
 def opencode(stage: Stage, program: str, home: Path, project: Path, package: str) -> Agent:
     """Given its task."""
-    config = json.loads(block("opencode", stage))
+    config = json.loads(blocks("opencode", stage)[0])
     config["provider"]["aurora"]["npm"] = package
     folder = home / ".config" / "opencode"
     folder.mkdir(parents=True)
