@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
+PDF = "application/pdf"
 PdfTexts = Mapping[bytes, str]
 """The texts of PDFs, by the `digest` of their base64. To read a PDF is no work for a pure module."""
 NO_PDFS: PdfTexts = {}
@@ -16,10 +16,9 @@ MOST_NAME_CHARACTERS = 200
 ONLY_UNSEEN = "holds nothing that this model can see: add a text."
 """Ends the refusal of a last turn without anything else."""
 
-_UNREADABLE_TYPES = ("image/", "audio/", "video/", "font/", "application/pdf", "application/zip")
-_PDF = "application/pdf"
+_UNREADABLE_TYPES = ("image/", "audio/", "video/", "font/", PDF, "application/zip")
 _PDF_IN_BASE64 = "JVBERi"
-_KINDS = {_PDF: "PDF document", "application/zip": "archive"}
+_KINDS = {PDF: "PDF document", "application/zip": "archive"}
 _FAMILIES = {"image": "image", "audio": "audio recording", "video": "video"}
 
 
@@ -39,8 +38,8 @@ def document(
 
     Without a `media_type`, or with one that says nothing, the bytes decide.
     """
-    kind = _PDF if is_pdf(data, media_type) else media_type
-    if kind == _PDF and pdfs and (read := pdfs.get(digest(data))):
+    kind = PDF if is_pdf(data, media_type) else media_type
+    if kind == PDF and pdfs and (read := pdfs.get(digest(data))):
         return f"{PDF_HEAD}\n{read}", True
     text = None if kind and kind.startswith(_UNREADABLE_TYPES) else _decoded(data)
     if text is None:
@@ -49,27 +48,12 @@ def document(
 
 
 def is_pdf(data: str, media_type: str | None = None) -> bool:
-    return media_type == _PDF or (not media_type and data.startswith(_PDF_IN_BASE64))
+    return media_type == PDF or (not media_type and data.startswith(_PDF_IN_BASE64))
 
 
 def digest(data: str) -> bytes:
-    """By what a file in base64 is known."""
+    """The key of a file in base64."""
     return hashlib.sha256(data.encode()).digest()
-
-
-def pdfs_in(value: Any) -> Iterator[str]:
-    """Every PDF within a decoded JSON value of Messages, in base64; one may come twice."""
-    left = [value]
-    while left:
-        each = left.pop()
-        if isinstance(each, list):
-            left += each
-        elif isinstance(each, dict):
-            data = each.get("data")
-            if each.get("media_type") == _PDF and isinstance(data, str):
-                yield data
-            else:
-                left += each.values()
 
 
 def described(media_type: str | None) -> str:

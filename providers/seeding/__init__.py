@@ -18,7 +18,7 @@ from aurora_site.environment.files import BadFile, read_text
 from providers.seeding import apply, environment, keys, overlay, superuser, yaml_file
 from providers.seeding.wanted import SeedError, Wanted
 
-__all__ = ["SeedError", "Seeds", "read", "seed", "wait_for_others", "write"]
+__all__ = ["SeedError", "Seeds", "read", "wait_for_others", "write"]
 
 DEFAULT_FILE = "config.yaml"
 WAIT_SECONDS = 60
@@ -35,11 +35,6 @@ class Seeds:
     providers: tuple[Wanted, ...]
     master_keys: tuple[str, ...] = field(repr=False)
     admin_password: str = field(repr=False)
-
-
-def seed(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> list[str]:
-    """Make providers, master key and superuser be as said: `read`, then `write`."""
-    return write(read(environ, config_path=config_path, base_dir=base_dir))
 
 
 def read(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> Seeds:
@@ -60,7 +55,8 @@ def read(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> See
 def write(seeds: Seeds, *, prune: bool = False) -> list[str]:
     """Make the rows be as said; what was done, one sentence each, without a secret.
 
-    What is not said any more stays, unless `prune` ends it. It is all done or, on SeedError, nothing: what only the rows can tell is found here.
+    What is not said any more stays, unless `prune` ends it. All of it is done or, on SeedError,
+    nothing. The error tells what `read` cannot know: what the rows forbid.
     """
     with transaction.atomic(), set_extra_data({"additional_data": {"by": "environment"}}):
         wait_for_others()

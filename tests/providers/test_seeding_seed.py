@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from auditlog.models import LogEntry
 from django.contrib.auth import get_user_model
@@ -10,7 +12,7 @@ from django.core.management import CommandError, call_command
 from aurora_site import environment
 from providers import revision, seeding
 from providers.models import ApiKey, Provider
-from providers.seeding import SeedError, seed
+from providers.seeding import SeedError
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +28,11 @@ YAML = "providers:\n  vllm: {type: vllm, api_key: '${GPU_KEY}', idle_seconds: 9}
 @pytest.fixture(autouse=True)
 def quick_passwords(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def seed(environ: dict[str, str], *, config_path: str, base_dir: Path) -> list[str]:
+    """Seed as a process does at its start."""
+    return seeding.write(seeding.read(environ, config_path=config_path, base_dir=base_dir))
 
 
 def empty() -> bool:

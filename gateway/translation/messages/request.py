@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -13,7 +13,7 @@ from gateway.abilities import Ability
 from gateway.calls import check_values
 from gateway.errors import UnknownThread
 from gateway.translation import raw
-from gateway.translation.documents import PdfTexts, pdfs_in
+from gateway.translation.documents import PDF, PdfTexts
 from gateway.translation.messages import conversation, echo, output, tools
 from gateway.translation.messages.echo import NO_ECHO, Echo
 from gateway.translation.raw import Json
@@ -64,7 +64,6 @@ class _Metadata(Struct):
 
 
 _MAX_TOKENS = msgspec.json.Decoder(Annotated[int, Meta(ge=1)])
-_PDF = b"application/pdf"
 _ANY = msgspec.json.Decoder()
 _BOOL = msgspec.json.Decoder(bool)
 _STRINGS = msgspec.json.Decoder(list[str])
@@ -125,10 +124,25 @@ def check_thread(members: Mapping[str, Raw]) -> None:
 def pdfs(members: Mapping[str, Raw]) -> list[str]:
     """The PDFs in a call, each once, in base64. Raises InvalidRequest for a call of too many values."""
     turns = members.get("messages", raw.NULL)
-    if _PDF not in bytes(memoryview(turns)):
+    if PDF.encode() not in bytes(memoryview(turns)):
         return []
     check_values(members)
-    return list(dict.fromkeys(pdfs_in(raw.read(_ANY, turns, "messages"))))
+    return list(dict.fromkeys(_pdfs_in(raw.read(_ANY, turns, "messages"))))
+
+
+def _pdfs_in(value: Any) -> Iterator[str]:
+    """Every PDF within a decoded JSON value, in base64; one may come twice."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            left += each
+        elif isinstance(each, dict):
+            data = each.get("data")
+            if each.get("media_type") == PDF and isinstance(data, str):
+                yield data
+            else:
+                left += each.values()
 
 
 def _given(members: Mapping[str, Raw]) -> dict[str, Json]:
