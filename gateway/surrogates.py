@@ -71,8 +71,8 @@ def mended_members(members: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.R
 
 
 def _has_a_few(text: bytes) -> bool:
-    """Whether halves are in `text`, MOST_HALVES at most. Of text that is no JSON, as `\\u` without
-    digits, no more is looked at either."""
+    """Whether `text` holds halves, and MOST_HALVES at most. Text that is no JSON, such as `\\u` without
+    digits, is not searched any further either."""
     halves = 0
     for number, match in enumerate(_HALF.finditer(text)):
         halves += match[1] is not None

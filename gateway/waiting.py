@@ -58,7 +58,7 @@ class Waiting:
         self._ticker: asyncio.Task[None] | None = None
 
     def begin(self, head: Callable[[], Pairs] | None = None) -> None:
-        """`head` is what goes out where no server has answered yet; None: nothing does before."""
+        """`head` gives the head that goes out while no server has answered; None: none goes out then."""
         self._own_head = self._head = head
         if self._timer is None and math.isfinite(self._head_seconds):
             self._due = asyncio.get_running_loop().time() + self._head_seconds
@@ -80,8 +80,8 @@ class Waiting:
                 self._speak_at(self._due)
 
     async def pass_on(self, comments: bytes) -> None:
-        """What a server says before its first event; empty where it is not for the client's ears,
-        who is told all the same that it was said."""
+        """Pass on the server's comments before its first event. Where they are empty, being none for
+        the client, it still counts that the server said something."""
         if self._listener.is_held:
             if comments:
                 await self._listener.write(comments, more=True)

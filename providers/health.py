@@ -14,8 +14,8 @@ from enum import StrEnum
 from providers.observed import Report, State
 
 TRUSTED_SECONDS = 25
-"""A probe older than this says nothing of now. Two looks at a silent server, ten
-seconds apart, are no further apart."""
+"""A probe older than this says nothing of now. Two probes of a silent server, ten seconds apart, are
+no further apart."""
 
 
 class Standing(StrEnum):

@@ -62,9 +62,9 @@ def subjects(name: str, address: str, browser: str | None) -> list[Subject]:
 
 @transaction.atomic
 def begin(tried: Sequence[Subject]) -> None:
-    """Count an attempt, as failed until it has succeeded: those made at once count each other.
+    """Count an attempt as failed until `succeed` takes it back: so attempts made at once count.
 
-    Raises MustWait, and counts nothing then: waits never grow by trying too early.
+    Raises MustWait, and counts nothing then: an early attempt does not prolong the wait.
     """
     now = timezone.now()
     rows = [_row(subject, now) for subject in sorted(tried, key=lambda each: each.key)]

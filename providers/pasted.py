@@ -1,8 +1,8 @@
-"""Many servers as text, one a line: what each line becomes, or what is wrong with it. No
-I/O.
+"""Many servers as text, one a line: what each line becomes, or what is wrong with it.
+No I/O.
 
-A line is a URL, `name URL`, `URL key` or `name URL key`. What is between quotes, and a comma at
-the end, is taken as it was meant; blank lines and what begins with # count for nothing.
+A line is a URL, `name URL`, `URL key` or `name URL key`. Quotes around a word and a comma behind it
+are taken off; blank lines, and lines that begin with #, are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PASSWORD = re.compile(r"//[^/@\s]*@")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line as it was meant. Where `mistake` is not empty, the rest may be."""
+    """A line as it was meant. Where it holds a `mistake`, the other fields may be empty."""
 
     number: int
     name: str = ""

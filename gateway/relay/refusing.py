@@ -47,8 +47,8 @@ async def refuse(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
 
 
 async def hand_on(refused: Refused, client: Client) -> None:
-    """Tell the client what a server said, where nobody else is left to ask. Raises its `error`, or
-    what tells it to a client that has the head of a stream."""
+    """Tell the client what a server said, where nobody else is left to ask. Raises its `error`,
+    or one in the server's words for a client that already has the head of a stream."""
     if refused.error is not None:
         raise refused.error
     if not client.is_held:

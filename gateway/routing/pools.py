@@ -153,7 +153,8 @@ def pool(
     """Where `selector` leads by one of `paths`; of each tier, the servers that have an earlier one
     come before those that have but a later one.
 
-    Raises UnknownModel, ModelsUnknown, or UnsupportedEndpoint where the model is there and none of `paths`.
+    Raises UnknownModel, ModelsUnknown, or UnsupportedEndpoint where the model is there and none of
+    `paths`.
     """
     target, name = route(selector, snapshot), name_of(selector, snapshot)
     found = [

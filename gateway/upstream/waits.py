@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """In seconds. Nobody but tests needs others than these."""
+    """In seconds. Only tests set others."""
 
     keep_alive_seconds: float = 3.0
     """vLLM's server closes idle connections after 5 s; ours must be given up before."""

@@ -138,7 +138,7 @@ async def deliver_asked(exchange: Exchange, asked: Asked) -> None:
 
 
 def early_head(exchange: Exchange, added: Pairs = ()) -> list[tuple[bytes, bytes]]:
-    """Of a stream whose server is still looked for."""
+    """The head of a stream for a client that waits while its server is looked for."""
     told = dialects.headers(exchange.dialect, exchange.client.request.id)
     return [EVENT_STREAM, *STREAM_HEADERS, *told, *added, *exchange.record.told_attempts]
 
@@ -171,10 +171,9 @@ def first_way(exchange: Exchange, selector: str) -> tuple[Way, str]:
 async def deliver_found(exchange: Exchange, search: Search, put: Put) -> None:
     """Send the call, as `put` puts it, to the servers that `search` finds, until one answers.
 
-    It ends, because a route that is missing is remembered, and what a server lacks; and failures are
-    counted. Raises what
-    `Search.place`, `put`, `Door.send` and `relay` raise; Interrupted where a sentence is not whole
-    and nobody goes on.
+    It ends, because missing routes and what servers lack are remembered, and failures are counted.
+    Raises what `Search.place`, `put`, `Door.send` and `relay` raise; Interrupted where a sentence is
+    not whole and nobody goes on.
     """
     failed: GatewayError | Refused | Interrupted | None = None
     while (place := await _found(exchange, search, failed)) is not None:

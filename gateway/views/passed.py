@@ -98,8 +98,8 @@ async def _streamed_through(
 async def _send_once(
     exchange: Exchange, passage: Passage, place: Place, going: Outgoing, delivery: Delivery
 ) -> None:
-    """As `deliver_once`. A server that may serve other models afterwards is asked anew, also where
-    its answer does not come: it may be at it."""
+    """As `deliver_once`. A server that may serve other models afterwards is asked which, even where
+    no answer came: it may have changed them all the same."""
     try:
         await deliver_once(exchange, place, going, delivery)
     finally:

@@ -13,8 +13,8 @@ from providers.models import AliasTarget, Provider
 
 NAME_HELP = (
     "What clients put in <code>model</code>. A <code>*</code> stands for any characters, also none:"
-    " <code>claude-*</code> is for all names that begin so, but for those that another alias has or"
-    " a server serves."
+    " <code>claude-*</code> is for all names that begin so, except names that another alias has"
+    " or a server serves."
 )
 ANY = ("", "any that serves it, or an alias")
 

@@ -115,7 +115,7 @@ class BulkKeys(ObjectHistory):
             return None
         taken = [key for key in keys if key.state == "active" or (verb == "revoke" and key.usable)]
         if not taken:
-            text = f"None of these keys can be {DONE[verb]}: each is over or rotated already."
+            text = f"None of these keys can be {DONE[verb]}: each has ended or is rotated already."
             self.message_user(request, text, messages.ERROR)
             return None
         left = ApiKey.objects.usable().exclude(pk__in=[key.pk for key in taken])

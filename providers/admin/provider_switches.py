@@ -28,7 +28,7 @@ from providers.models import Provider
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A field to be put on or off, how that is called, and how once it is done."""
+    """A field to be put on or off; the title of the action, and of its result."""
 
     field: str
     on: bool
@@ -199,7 +199,7 @@ class ProviderSwitches(ObjectHistory):
 
     @transaction.atomic
     def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], switch: Switch) -> None:
-        """An edit of each row that is not so already."""
+        """Edit each row whose field has the other value."""
         switched = list(queryset.exclude(**{switch.field: switch.on}))
         for provider in switched:
             setattr(provider, switch.field, switch.on)
@@ -207,7 +207,7 @@ class ProviderSwitches(ObjectHistory):
         self.message_user(request, f"{switch.done}: {len(switched)}.", messages.SUCCESS)
 
     def switch_view(self, switch: Switch) -> Callable[..., HttpResponse]:
-        """The view of a button that puts one provider's switch so."""
+        """The view of the button that switches one provider."""
 
         def view(request: HttpRequest, object_id: UUID) -> HttpResponse:
             provider = self.to_change(request, object_id)

@@ -44,7 +44,7 @@ class PastedForm(forms.Form):
     previewed = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
     def forget(self) -> None:
-        """What was sent and is none, or too much, is not shown again: keys may stand in it."""
+        """Do not show again what was sent, which is empty or too long: keys may stand in it."""
         self.data = QueryDict()
 
 

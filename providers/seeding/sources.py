@@ -2,7 +2,7 @@
 
 A process that was started without the variables, or without the YAML file, takes nothing from the
 others: what a source once said of a provider stays until that source names the provider again, until
-somebody ends it in the admin, or until `seed --prune`.
+somebody deletes the provider in the admin, or until `seed --prune`.
 """
 
 from __future__ import annotations

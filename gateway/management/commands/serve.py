@@ -33,7 +33,7 @@ log = logging.getLogger("aurora.serve")
 
 class Command(BaseCommand):
     help = "Migrate the database, seed it from the environment and YAML, and serve with Daphne."
-    requires_system_checks = ()  # they print to standard error: what is of use to people is logged
+    requires_system_checks = ()  # they print to standard error; `handle` logs the notices instead
 
     def handle(self, *args: Any, **options: Any) -> None:
         for notice in settings.ENVIRONMENT.notices:
@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
 
 def _check_address(host: str, port: int) -> None:
-    """Before the database is touched, for the sake of those who mistyped it."""
+    """Before the database is touched: a mistyped address changes nothing."""
     try:
         listening.check(host, port)
     except OSError as error:
