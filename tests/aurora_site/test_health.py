@@ -75,7 +75,7 @@ def test_nobody_there_is_a_problem_that_names_the_address(answering):
     assert health.main({"AURORA_PORT": port}) == f"127.0.0.1, port {port}: Connection refused"
 
 
-def test_what_kubernetes_injects_is_no_port_here_either(answering, tmp_path):
+def test_the_health_check_takes_no_port_from_kubernetes(answering, tmp_path):
     (tmp_path / ".env").write_text(f"AURORA_PORT={answering().port} # not the service's\n")
 
     assert health.main({"AURORA_PORT": "tcp://10.96.0.12:8080"}, tmp_path) == ""

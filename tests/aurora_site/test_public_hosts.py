@@ -45,7 +45,9 @@ def test_the_admin_answers_under_the_hosts_that_are_named(db, public_urls, value
     assert Client().get(LOGIN, headers={"host": host}).status_code == 200
 
 
-def test_another_host_is_told_what_to_set_and_logged_once(db, public_urls, caplog):
+def test_a_browser_under_another_host_reads_what_to_set_and_the_log_says_it_once(
+    db, public_urls, caplog
+):
     public_urls("https://a.example.com")
     client = Client()
     strange = {"host": "aurora:8080", "origin": "http://aurora:8080", **BROWSER}
@@ -105,7 +107,7 @@ def test_no_browser_is_told_to_keep_to_https_unless_asked(db, public_urls):
     assert "strict-transport-security" not in Client().get(LOGIN, headers=secure).headers
 
 
-def test_whoever_asks_for_it_gets_that_span_alone(db, public_urls, settings):
+def test_browsers_are_told_to_keep_to_https_for_the_span_that_is_set(db, public_urls, settings):
     public_urls("https://a.example.com")
     settings.SECURE_HSTS_SECONDS = 3600
     secure = {"host": "a.example.com", "x-forwarded-proto": "https"}

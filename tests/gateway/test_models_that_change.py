@@ -67,7 +67,7 @@ def test_a_control_call_that_changes_models_has_its_server_asked(controlled, vll
     assert asked() == [id]
 
 
-def test_so_it_has_where_the_body_is_read_to_find_the_server(controlled, vllm):
+def test_a_control_call_below_a_type_has_the_server_asked_too(controlled, vllm):
     """Below a type's name there may be several."""
     gateway, asked, id = controlled
     gateway.publish(gateway.catalog.current().providers["alpha"], provider(vllm.url, "beta"))
@@ -77,7 +77,7 @@ def test_so_it_has_where_the_body_is_read_to_find_the_server(controlled, vllm):
     assert asked() == [id]
 
 
-def test_so_it_has_where_the_client_does_not_wait_for_the_answer(controlled, vllm):
+def test_a_control_call_whose_client_leaves_has_its_server_asked_too(controlled, vllm):
     gateway, asked, id = controlled
     vllm.will_stall()
     client = gateway.connect()
@@ -88,7 +88,7 @@ def test_so_it_has_where_the_client_does_not_wait_for_the_answer(controlled, vll
     assert asked() == [id]
 
 
-def test_one_that_the_server_refuses_says_nothing(controlled, vllm):
+def test_a_refused_control_call_has_no_server_asked(controlled, vllm):
     gateway, asked, _ = controlled
     vllm.will_answer_json(400, {"error": {"message": "no such adapter"}})
 

@@ -39,7 +39,7 @@ async def test_the_text_of_each_page_is_read():
 
 
 @pytest.mark.parametrize("data", [pdf(""), b"no PDF", b"%PDF-1.7", b"", bomb(300)])
-async def test_what_has_no_text_or_is_no_pdf_has_none(data):
+async def test_a_pdf_without_text_or_a_file_that_is_no_pdf_has_no_text(data):
     assert await text_of(data) is None
 
 

@@ -25,7 +25,7 @@ def fleet(gateway, vllm):
 
 
 @pytest.mark.parametrize("model", ["new", "org/new", "vllm/new", "beta/new", "chat"])
-def test_its_model_is_503_with_retry_after(gateway, model):
+def test_a_call_for_a_model_of_a_server_not_yet_up_is_503_with_retry_after(gateway, model):
     answer = gateway.post(CHAT, {"model": model, "messages": []})
 
     error = error_of(answer)
@@ -35,7 +35,7 @@ def test_its_model_is_503_with_retry_after(gateway, model):
     assert gateway.record()["reason"].startswith("models_unknown")
 
 
-def test_it_is_503_as_well_where_the_model_is_looked_up(gateway):
+def test_looking_up_a_model_of_a_server_not_yet_up_is_503_too(gateway):
     assert gateway.call("GET", "/v1/models/new").status == 503
 
 

@@ -53,13 +53,13 @@ def test_an_upload_at_a_fair_pace_may_take_longer_than_a_stall():
     assert (size, round(seconds)) == (PIECES * len(A_FAIR_PIECE), round(PIECES * gap))
 
 
-def test_one_that_stalls_is_given_up_then():
+def test_an_upload_that_stalls_is_given_up_after_a_stall():
     size, seconds = scripted_time.run(taken_in(uploading(A_FAIR_PIECE, 1.1 * STALL_SECONDS)))
 
     assert (size, seconds) == (-1, STALL_SECONDS)
 
 
-def test_one_of_single_bytes_is_given_up_though_it_never_stalls():
+def test_an_upload_of_single_bytes_is_given_up_though_it_never_stalls():
     size, seconds = scripted_time.run(taken_in(uploading(b"x", 0.1 * STALL_SECONDS)))
 
     assert (size, seconds) == (-1, pytest.approx(STALL_SECONDS, rel=0.01))
@@ -83,6 +83,6 @@ def test_a_slow_upload_does_not_count_as_a_silent_server():
     assert scripted_time.run(passed_on(*[0.9] * 100)) == pytest.approx(90.0)
 
 
-def test_nor_may_it_stop():
+def test_an_upload_that_stops_counts_as_a_silent_server():
     with pytest.raises(TimeoutError):
         scripted_time.run(passed_on(0.9, 0.9, 1.1))

@@ -116,7 +116,7 @@ def test_comments_come_while_the_server_says_nothing(waiting, upstream, path):
 
 @HASTY
 @pytest.mark.parametrize("path", [RESPONSES, MESSAGES])
-def test_they_come_before_a_translated_stream_too(waiting, upstream, path):
+def test_comments_come_before_a_translated_stream_too(waiting, upstream, path):
     waiting.publish(slow(upstream, translation="always"))
     client = ask(waiting, path)
     hears(client)

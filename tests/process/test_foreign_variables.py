@@ -43,7 +43,9 @@ def test_a_pod_beside_a_service_named_aurora_starts_and_says_what_it_ignores(
 
 
 @pytest.mark.parametrize("command", ["check", "seed"])
-def test_other_commands_say_it_too(own_checkout: Path, database: Database, command: str) -> None:
+def test_other_commands_tell_of_variables_of_kubernetes_too(
+    own_checkout: Path, database: Database, command: str
+) -> None:
     done = manage(own_checkout, {**database.settings, **VARIABLES}, command)
 
     assert done.returncode == 0, done.stderr

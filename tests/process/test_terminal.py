@@ -86,7 +86,7 @@ def test_a_first_start_shows_the_address_the_way_in_and_what_to_do_next(
     assert re.search(r"^\d\d:\d\d:\d\d listening on http://127.0.0.1:", started.shown, re.MULTILINE)
 
 
-def test_elsewhere_no_link_is_written(serve) -> None:
+def test_a_start_without_a_terminal_writes_no_link(serve) -> None:
     aurora = serve()
 
     assert "first-login" not in aurora.written

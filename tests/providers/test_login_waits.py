@@ -74,7 +74,7 @@ def test_after_the_wait_the_right_password_gets_in_and_clears_the_count() -> Non
     fail(Client(), 3)
 
 
-def test_somebody_who_does_not_exist_waits_just_so() -> None:
+def test_logins_under_a_name_that_nobody_has_wait_as_well() -> None:
     fail(Client(), 3, "nobody")
 
     assert "Too many logins have failed" in text(attempt(Client(), "nobody"))
@@ -143,7 +143,7 @@ def test_waits_grow_and_end(failures: int, seconds: int) -> None:
     assert NAME.wait(failures) == timedelta(seconds=seconds)
 
 
-def test_what_comes_too_early_makes_the_wait_no_longer() -> None:
+def test_an_attempt_during_the_wait_does_not_prolong_it() -> None:
     for _ in range(3):
         begin([NAME])
     hold()
@@ -166,7 +166,7 @@ def test_attempts_made_at_once_count_each_other_before_a_password_is_looked_at()
         begin([NAME])
 
 
-def test_one_who_gets_in_takes_back_only_their_own_attempt_from_the_address() -> None:
+def test_a_login_takes_back_only_its_own_attempt_from_the_address() -> None:
     tried = subjects("eve", "192.0.2.7", None)
     for other in ("a", "b"):
         begin(subjects(other, "192.0.2.7", None))

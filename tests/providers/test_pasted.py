@@ -109,7 +109,7 @@ def test_no_line_is_shown_with_its_key(text: str) -> None:
     assert KEY not in repr(read(text))
 
 
-def test_what_is_shown_again_means_the_same() -> None:
+def test_the_masked_lines_mean_the_same_servers() -> None:
     text = f"a http://a {KEY}\n\n# old\nhttp://b ''other''\n http://c "
 
     shown, keys = masked(text)

@@ -79,7 +79,7 @@ def test_a_server_that_serves_another_model_by_now_is_asked_at_once(begin, vllm)
     asking.comes_to_know("another")
 
 
-def test_it_is_asked_again_where_the_news_come_while_it_is_asked(begin, vllm):
+def test_a_server_is_asked_again_where_the_news_come_while_it_is_asked(begin, vllm):
     """The answer that is on its way may be older than the news."""
     row = add(vllm)
     old = json_answer(200, {"object": "list", "data": [{"id": "old"}]})
@@ -93,7 +93,7 @@ def test_it_is_asked_again_where_the_news_come_while_it_is_asked(begin, vllm):
     asking.comes_to_know("new")
 
 
-def test_it_is_asked_only_so_often_however_often_that_is_wanted(begin, vllm):
+def test_a_server_is_asked_only_so_often_however_often_that_is_wanted(begin, vllm):
     with ScriptedVllm() as other:
         row, control = add(vllm), add(other, "b")
         asking = begin(recheck_seconds=NEVER_SECONDS)
@@ -132,7 +132,7 @@ def test_a_provider_that_is_gone_is_forgotten(begin, vllm):
     eventually(lambda: not asking.rechecks.is_wanted(gone))
 
 
-def test_who_is_told_after_the_end_does_nothing(begin, vllm):
+def test_a_recheck_that_is_wanted_after_the_end_does_nothing(begin, vllm):
     row, asking = add(vllm), begin()
     asking.comes_to_know(*vllm.models)
     assert asking.background.stop(PATIENCE_SECONDS)

@@ -55,7 +55,7 @@ OF_VLLM = [
 """Of all in its `envs.py`, those that come nearest to ours."""
 
 
-def test_what_kubernetes_injects_is_recognised():
+def test_variables_that_kubernetes_injects_are_recognised():
     assert injected(OF_KUBERNETES) == sorted(OF_KUBERNETES)
 
 
@@ -71,11 +71,11 @@ def test_what_kubernetes_injects_is_recognised():
         ("POSTGRES_PORT", "tcp://10.96.0.13:5432"),
     ],
 )
-def test_what_somebody_has_set_is_not(name, value):
+def test_variables_that_somebody_has_set_are_not_taken_for_kubernetes(name, value):
     assert injected({name: value}) == []
 
 
-def test_it_is_no_setting_and_told_in_one_line(tmp_path):
+def test_variables_of_kubernetes_set_nothing_and_are_told_in_one_line(tmp_path):
     (tmp_path / ".env").write_text("AURORA_PORT=9000\n")
     settings = {"AURORA_PORT", "VLLM_SERVICE_PORT_MODELS", "VLLM_LLAMA_SERVICE_PORT_API_KEY"}
 

@@ -39,7 +39,7 @@ def test_a_server_without_it_is_passed_over(gateway, vllm):
     assert (answer.status, answer.headers["x-aurora-provider"]) == (200, "b")
 
 
-def test_it_does_not_pass_by_another_way(gateway, vllm):
+def test_invocations_do_not_pass_by_the_passthrough(gateway, vllm):
     """vLLM asks for no key there: only what Aurora itself has routed goes."""
     answer = gateway.post(f"/p/alpha{INVOCATIONS}", {"model": MODEL, "messages": []})
 

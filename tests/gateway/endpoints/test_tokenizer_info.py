@@ -22,7 +22,7 @@ TOLD = recorded.load("full_tokenizer_info")
         ("?model=", f"?model={MODEL.replace('/', '%2F')}"),
     ],
 )
-def test_it_is_relayed_from_a_server_of_the_model(gateway, vllm, query, sent):
+def test_the_tokenizer_is_that_of_a_server_of_the_model(gateway, vllm, query, sent):
     """Without a model it is the only one there is."""
     gateway.publish(
         provider(vllm.url, routes=frozenset({"/v1/chat/completions"})),

@@ -224,7 +224,7 @@ def test_one_whose_row_is_gone_takes_nothing_until_it_is_back():
 @pytest.mark.parametrize(("models", "state"), [
     (("m",), Breaking.MISCONFIGURED), (("another",), Breaking.CLOSED),
 ])  # fmt: skip
-def test_one_that_did_not_know_its_model_begins_anew_once_it_lists_another(models, state):
+def test_a_server_that_did_not_know_its_model_begins_anew_once_it_lists_another(models, state):
     sight = sight_of()
     sight.breaker.misconfigure(NOW, sight.breaker.enter(NOW), "it does not know the model")
     sight.look()
@@ -236,7 +236,7 @@ def test_one_that_did_not_know_its_model_begins_anew_once_it_lists_another(model
     assert sight.is_shut is (state is Breaking.MISCONFIGURED)
 
 
-def test_one_that_is_failing_fails_on_whatever_it_lists():
+def test_a_failing_server_goes_on_failing_whatever_it_lists():
     sight = broken(sight_of())
 
     sight.know(replace(sight.entry, models={"another": {"id": "another"}}), 1)

@@ -38,7 +38,7 @@ def test_a_refusal_tells_what_is_lacking(message, ability):
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", said(None), said("This model's maximum context length is 9")]
 )
-def test_another_refusal_tells_nothing(body):
+def test_a_refusal_for_another_reason_tells_of_no_lack(body):
     assert refusals.lack(400, body) is None
 
 

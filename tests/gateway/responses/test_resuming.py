@@ -134,7 +134,7 @@ def test_a_process_that_stops_fails_what_it_generates(stateful, elsewhere, vllm,
     assert (refused.status, error_of(refused)["code"]) == (503, "not_ready")
 
 
-def test_one_that_reads_elsewhere_is_told_that_its_process_stops(stateful, elsewhere, vllm, way):
+def test_a_client_that_reads_at_a_stopping_process_is_told_so(stateful, elsewhere, vllm, way):
     vllm.will_stall(after_chunks=streamed_by(way, "Hi")[:3])
     id = stateful.post(RESPONSES, create(background=True)).json["id"]
     client = resumed(elsewhere, id)
