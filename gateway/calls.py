@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.errors import InvalidJson, InvalidRequest
+from gateway.sse import BYTE_ORDER_MARK
 from gateway.surrogates import hidden, mended_members
 
 MOST_MEMBERS = 1000
@@ -19,7 +20,6 @@ MOST_VALUES = 100_000
 """In a call that is read in all its detail. One whose top level alone is read may have more: a
 prompt can be a million numbers."""
 STEP_BYTES = 2**16
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 NO_MODEL = b'""'
 MOST_SELECTOR_CHARACTERS = 512

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote, unquote_plus
 
-MOST_SELECTOR_CHARACTERS = 512
-MUST_NAME = f"The query must name a `model` of 1 to {MOST_SELECTOR_CHARACTERS} characters."
-"""What a client is told whose query does not."""
+from gateway.calls import MOST_SELECTOR_CHARACTERS
+from gateway.errors import InvalidRequest
 
 
 def model_named(query: bytes) -> str | None:
     """The value of `model` in the query; the last if it is there twice, as vLLM reads it."""
     values = [value for name, value in _parameters(query) if name == "model"]
     return values[-1] if values else None
+
+
+def checked_selector(named: str | None) -> str:
+    """`named`, if it can be a selector. Raises InvalidRequest."""
+    if not named or len(named) > MOST_SELECTOR_CHARACTERS:
+        raise InvalidRequest(
+            f"The query must name a `model` of 1 to {MOST_SELECTOR_CHARACTERS} characters.",
+            param="model",
+        )
+    return named
 
 
 def with_model(query: bytes, upstream_model: str) -> bytes:

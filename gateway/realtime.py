@@ -16,7 +16,6 @@ from gateway import headers as policy
 from gateway import queries
 from gateway.errors import (
     GatewayError,
-    InvalidRequest,
     MissingRoute,
     Unauthorized,
     UpstreamError,
@@ -79,9 +78,7 @@ class Handshake:
 
     def selector(self) -> str:
         """Raises InvalidRequest where no model is named."""
-        if not self.model or len(self.model) > queries.MOST_SELECTOR_CHARACTERS:
-            raise InvalidRequest(queries.MUST_NAME, param="model")
-        return self.model
+        return queries.checked_selector(self.model)
 
     def query_for(self, upstream_model: str) -> bytes:
         """The query for a server that knows the model so; each other parameter as it came."""

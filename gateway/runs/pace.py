@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """In seconds. Nobody but tests needs others than these."""
+    """In seconds. Only tests set others."""
 
     run_seconds: float = 6 * 3600.0
     """A run that takes longer is failed."""

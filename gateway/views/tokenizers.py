@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from gateway import queries, routing
 from gateway.client import Watched
-from gateway.errors import InvalidRequest
 from gateway.relay import Delivery
 from gateway.routing import Pool, Way
 from gateway.upstream import Outgoing
@@ -30,10 +29,7 @@ async def show(exchange: Exchange) -> None:
 def _selector(exchange: Exchange) -> str:
     """What the query names, else the only model there is. Raises InvalidRequest."""
     named = queries.model_named(exchange.client.request.query)
-    selector = named or routing.unnamed(exchange.snapshot)
-    if not selector or len(selector) > queries.MOST_SELECTOR_CHARACTERS:
-        raise InvalidRequest(queries.MUST_NAME, param="model")
-    return selector
+    return queries.checked_selector(named or routing.unnamed(exchange.snapshot))
 
 
 def _put(exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
