@@ -14,6 +14,8 @@ import msgspec
 
 MOST_HALVES = 10_000
 """In one body. Each costs a round in Python."""
+MOST_BACKSLASHES = 1_000_000
+"""In one body with halves. To look for those costs by the escape, while every other call waits."""
 REPLACEMENT = rb"\ufffd"
 _PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _OTHER_ESCAPE = rb"\\(?!u[dD][89a-fA-F])[\s\S]"
@@ -49,8 +51,8 @@ class Hidden:
 
 
 def hidden(text: bytes) -> Hidden | None:
-    """None where no half is in `text`, or more than MOST_HALVES."""
-    if not _HINT.search(text) or not _has_a_few(text):
+    """None where no half is in `text`, more than MOST_HALVES, or more than MOST_BACKSLASHES."""
+    if not _HINT.search(text) or text.count(b"\\") > MOST_BACKSLASHES or not _has_a_few(text):
         return None
     if _PRIVATE.search(text):
         return Hidden(mended(text), is_exact=False)
@@ -65,9 +67,20 @@ def mended(text: bytes) -> bytes:
 
 def mended_members(members: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
     """To be called before members are read in detail; the same where no half is in them."""
-    if not any(_HINT.search(memoryview(raw)) for raw in members.values()):
-        return members
-    return {name: msgspec.Raw(mended(bytes(memoryview(raw)))) for name, raw in members.items()}
+    cut = [name for name, raw in members.items() if _is_cut(raw)]
+    more = {name: msgspec.Raw(mended(bytes(memoryview(members[name])))) for name in cut}
+    return {**members, **more} if cut else members
+
+
+def _is_cut(raw: msgspec.Raw) -> bool:
+    """Whether a half is in `raw`. msgspec tells halves from pairs much sooner than `_HALF` does."""
+    if not _HINT.search(memoryview(raw)):
+        return False
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return True
+    return False
 
 
 def _has_a_few(text: bytes) -> bool:

@@ -42,13 +42,19 @@ def test_where_it_is_read_the_half_is_replaced(value, read):
 def test_what_is_no_half_stays_and_costs_no_copy():
     members = {"text": msgspec.Raw(rb'"\ud83d\ude00 \\ud83d \n"'), "n": msgspec.Raw(b"1")}
 
-    mended = surrogates.mended_members(members)
-
-    assert {name: bytes(memoryview(raw)) for name, raw in mended.items()} == {
-        name: bytes(memoryview(raw)) for name, raw in members.items()
-    }
+    assert surrogates.mended_members(members) is members
     plain = {"text": msgspec.Raw(b'"plain"')}
     assert surrogates.mended_members(plain) is plain
+
+
+def test_of_a_call_with_a_half_the_other_members_stay():
+    members = {"whole": msgspec.Raw(rb'"\ud83d\ude00"'), "cut": msgspec.Raw(rb'["\ud83d"]')}
+
+    mended = surrogates.mended_members(members)
+
+    assert list(mended) == ["whole", "cut"]
+    assert mended["whole"] is members["whole"]
+    assert msgspec.json.decode(mended["cut"]) == ["\ufffd"]
 
 
 def test_beside_private_characters_of_the_same_range_the_half_is_replaced():
@@ -59,6 +65,13 @@ def test_beside_private_characters_of_the_same_range_the_half_is_replaced():
 
 def test_a_body_of_halves_alone_is_refused():
     body = b'{"model":"m","text":"' + rb"\ud83d" * (surrogates.MOST_HALVES + 1) + b'"}'
+
+    with pytest.raises(InvalidJson):
+        calls.parse(body)
+
+
+def test_a_half_among_escapes_without_end_is_not_looked_for():
+    body = b'{"model":"m","text":"' + rb"\n" * surrogates.MOST_BACKSLASHES + rb"\ud83d" + b'"}'
 
     with pytest.raises(InvalidJson):
         calls.parse(body)
