@@ -21,6 +21,7 @@ from gateway.records import Record
 from gateway.routing import Pools, Settings
 from gateway.runs import MOST_RUNS, Pace, Runs
 from gateway.state.store import Store
+from gateway.unpacking import Unpacker
 from gateway.upstream import Door
 from gateway.views import VIEWS, Exchange
 from providers.catalog import Catalog
@@ -52,7 +53,7 @@ class Gateway:
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
         self._runs = Runs(store, background_responses, pace=pace)
-        self._pdfs, self._abilities = PdfReader(), Abilities()
+        self._pdfs, self._abilities, self._unpacker = PdfReader(), Abilities(), Unpacker()
         self._is_stopping = False
 
     def start(self) -> None:
@@ -139,5 +140,6 @@ class Gateway:
             ask_anew=self._ask_anew,
             pdfs=self._pdfs,
             abilities=self._abilities,
+            unpacker=self._unpacker,
             is_stopping=self._is_stopping,
         )

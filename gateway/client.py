@@ -21,6 +21,7 @@ from gateway.errors import (
     GatewayError,
     SlowUpload,
 )
+from gateway.unpacking import Unpacker
 from gateway.waiting import Waiting
 
 Message = MutableMapping[str, Any]
@@ -124,14 +125,14 @@ class Client:
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def plain_body(self) -> bytes:
+    async def plain_body(self, unpacker: Unpacker) -> bytes:
         """The whole body, unpacked where it came packed; from then on `request` has the headers of
         a plain one. Raises what `body` raises, UnsupportedEncoding, or InvalidRequest."""
         encoding = encodings.encoding_of(self.request.headers)
         body = await self.body()
         if not encoding:
             return body
-        plain = await asyncio.to_thread(encodings.unpacked, body, encoding, self._limits.body_bytes)
+        plain = await unpacker.unpacked(body, encoding, self._limits.body_bytes)
         kept = [pair for pair in self.request.headers if pair[0] != b"content-encoding"]
         self.request = replace(self.request, headers=kept)
         return plain

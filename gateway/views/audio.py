@@ -18,5 +18,5 @@ async def relayed_form(exchange: Exchange) -> None:
 async def _read_form(exchange: Exchange) -> forms.Form:
     """Raises what `forms.parse` and `Client.plain_body` raise."""
     content_type = headers.first(exchange.client.request.headers, b"content-type") or b""
-    body = await exchange.client.plain_body()
+    body = await exchange.client.plain_body(exchange.unpacker)
     return forms.parse(body, content_type, unnamed=routing.unnamed(exchange.snapshot))

@@ -97,7 +97,8 @@ def _owner(exchange: Exchange) -> UUID:
 
 async def _members(exchange: Exchange, *known: str) -> Members:
     """The body; none at all is an empty object. Raises InvalidRequest for a member not `known`."""
-    members = mended_members(calls.read_members(await exchange.client.plain_body() or b"{}"))
+    body = await exchange.client.plain_body(exchange.unpacker)
+    members = mended_members(calls.read_members(body or b"{}"))
     calls.check_values(members)
     for name in members:
         if name not in known:

@@ -22,6 +22,7 @@ from gateway.records import Record
 from gateway.routing import Pools
 from gateway.runs import Runs
 from gateway.state.store import Store
+from gateway.unpacking import Unpacker
 from gateway.upstream import Door, Outgoing
 from providers.snapshot import ProviderEntry, Snapshot
 
@@ -47,6 +48,7 @@ class Exchange:
     runs: Runs
     pdfs: PdfReader
     abilities: Abilities
+    unpacker: Unpacker
     ask_anew: Callable[[UUID], None]
     """Has a provider's server asked soon for what it serves: it may have changed."""
     is_stopping: bool = False
@@ -69,7 +71,7 @@ def authenticated(exchange: Exchange) -> Caller:
 
 async def read_call(exchange: Exchange) -> calls.Call:
     """The body, read once. Raises what `calls.parse` and `Client.plain_body` raise."""
-    body = await exchange.client.plain_body()
+    body = await exchange.client.plain_body(exchange.unpacker)
     return calls.parse(body, unnamed=routing.unnamed(exchange.snapshot))
 
 
