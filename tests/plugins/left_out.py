@@ -58,6 +58,7 @@ def lines_of(skipped: Sequence[pytest.TestReport], deselected: int) -> Iterator[
         if deselected:
             yield f"{deselected} deselected: by -m or -k"
         yield "PostgreSQL: DATABASE_URL=postgres://... AURORA_SECRET_KEYS=... make test"
+    yield "coding agents from npm: make test-agents"
     yield "real vLLM: make test-vllm"
 
 
