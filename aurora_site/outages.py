@@ -135,7 +135,7 @@ def _watched(failures: list[Failure], execute: Callable[..., Any], sql: Any, *ca
     """Execute a statement, as Django's `execute_wrapper` has it, within the limits; note it where
     that fails."""
     _, many, context = call
-    limited = connection.vendor == "postgresql" and isinstance(sql, str) and not many
+    limited = connection.vendor == "postgresql" and not many and _may_be_limited(sql)
     try:
         done = execute(f"{_LIMITS} {sql}" if limited else sql, *call)
         if limited:
@@ -145,6 +145,11 @@ def _watched(failures: list[Failure], execute: Callable[..., Any], sql: Any, *ca
             failures.append(error)
         raise
     return done
+
+
+def _may_be_limited(sql: Any) -> bool:
+    """After a failed statement PostgreSQL takes nothing before the way back to a savepoint."""
+    return isinstance(sql, str) and not sql.startswith("ROLLBACK TO SAVEPOINT")
 
 
 def _limit_waiting() -> None:
