@@ -49,6 +49,7 @@ class Stage:
         self.server.answers = model.answers
         calls, lines = len(self.server.received), len(self.aurora.lines)
         session = agent.run()
+        self.server.answers = None
         answered = [line for line in self.aurora.lines[lines:] if "status" in line]
         assert [line for line in answered if line["status"] not in (200, LEFT)] == [], session
         assert session.code == 0, session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,23 +12,37 @@ from tests.agents.agent import Agent
 from tests.agents.documented import blocks
 from tests.agents.model import Calls
 from tests.agents.stage import Stage
+from tests.patience import PATIENCE_SECONDS
 from tests.pdfs import pdf
+from tests.processes import eventually
 
 COUNT, COUNT_LAMBS = "Count the sheep.", "Count the lambs."
 DONE, LAMBS_DONE = "The herd is whole.", "The lambs are well."
 
 
+@pytest.fixture(params=["variables", "alias"])
+def naming(request: pytest.FixtureRequest, stage: Stage) -> str:
+    """How its models are named: what its shell is told beside the address."""
+    _, alias, variables = blocks("Claude Code", stage)
+    if request.param == "variables":
+        return variables
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1,localhost", "AURORA_MASTER_KEY": stage.key}
+    subprocess.run(["bash", "-ec", alias], env=environment, check=True, timeout=PATIENCE_SECONDS)
+    eventually(lambda: stage.aurora.chat(stage.key, "claude-of-any-name").is_success)
+    return ""
+
+
 @pytest.fixture
-def claude(stage: Stage, node_modules: Path, home: Path, project: Path) -> Agent:
+def claude(stage: Stage, node_modules: Path, home: Path, project: Path, naming: str) -> Agent:
     """Given its task. By a script of its own npm would put the program in its wrapper's place."""
     wrapper = node_modules / "@anthropic-ai" / "claude-code" / "cli-wrapper.cjs"
-    address, _, models = blocks("Claude Code", stage)
-    exports = address.removesuffix("claude\n") + models
+    exports = blocks("Claude Code", stage)[0].removesuffix("claude\n") + naming
     command = ("node", str(wrapper), "-p", COUNT, "--allowedTools", "Bash", "Read", "Agent")
     settings = {"AURORA_KEY": stage.key, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
     return Agent(("bash", "-ec", f'{exports}exec "$@"', "bash", *command), settings, home, project)
 
 
+@pytest.mark.parametrize("naming", ["variables"], indirect=True)
 def test_it_runs_a_command(stage: Stage, claude: Agent) -> None:
     command = Calls("Bash", {"command": "echo $((40+2)) sheep", "description": "Count"})
 
@@ -36,6 +52,7 @@ def test_it_runs_a_command(stage: Stage, claude: Agent) -> None:
     assert "42 sheep" in played.told(COUNT)
 
 
+@pytest.mark.parametrize("naming", ["variables"], indirect=True)
 def test_it_reads_a_pdf(stage: Stage, claude: Agent) -> None:
     file = claude.project / "herd.pdf"
     file.write_bytes(pdf("42 sheep in all"))
