@@ -45,7 +45,11 @@ class Server:
 
     def post(self, path: str, members: dict[str, object]) -> bytes:
         """A call of `path` as it goes on the wire, for the model that is measured."""
-        body = json.dumps({"model": self.model, **members}).encode()
+        return self.change(path, {"model": self.model, **members})
+
+    def change(self, path: str, members: dict[str, object]) -> bytes:
+        """A POST of these members and no others."""
+        body = json.dumps(members).encode()
         head = f"POST {path} HTTP/1.1\r\n{self._headers()}"
         sized = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         return (head + sized).encode() + body

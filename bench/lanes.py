@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from bench import contenders, load
+from bench import contenders, live, load
 from bench.client import Broken, Server, fetch
 from bench.contenders import Place, Running
 from bench.processes import CannotStart, cpu_seconds, forget_peak, peak_mib, resident_mib
@@ -39,10 +39,11 @@ class Size:
     first_tokens: int
     translated_seconds: int
     left: int
+    changes: int
 
 
-FULL = Size(3, 10, 5, 500, 20, 3000, 1000, 20_000, 5000, 200, 10, 1000)
-QUICK = Size(1, 3, 2, 500, 5, 500, 500, 2000, 500, 40, 3, 200)
+FULL = Size(3, 10, 5, 500, 20, 3000, 1000, 20_000, 5000, 200, 10, 1000, 20)
+QUICK = Size(1, 3, 2, 500, 5, 500, 500, 2000, 500, 40, 3, 200, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,22 @@ async def leaving(bench: Bench) -> None:
     )
 
 
+async def changes(bench: Bench) -> None:
+    """How soon a key works that was issued, and none that was revoked; and the end of the process."""
+    if "aurora" not in bench.against:
+        return
+    async with bench.started(contenders.aurora) as gateway:
+        found = await live.key_changes(gateway.server, bench.size.changes)
+        stopped = await live.stop(gateway.server, gateway.pid)
+    bench.figures.add(
+        gateway.server.name,
+        found.bad,
+        live_p50_ms=found.p50_ms,
+        live_worst_ms=found.worst_ms,
+        stopped_ms=stopped * 1000,
+    )
+
+
 async def memory(bench: Bench) -> None:
     """Aurora, freshly started: flat over calls and cancelled streams, then one big body."""
     if "aurora" not in bench.against:
@@ -230,6 +247,7 @@ LANES = {
     "speed": speed,
     "streams": streams,
     "leaving": leaving,
+    "changes": changes,
     "memory": memory,
     "translated": translated,
 }
