@@ -11,11 +11,7 @@ from django.utils import timezone
 from providers import alias_edits, names, secrets
 from providers.models import Provider, Source
 
-EDITABLE = (
-    "name",
-    "type",
-    "base_url",
-    "sealed_api_key",
+SETTINGS = (
     "enabled",
     "models_mode",
     "model_ids",
@@ -29,6 +25,8 @@ EDITABLE = (
     "first_byte_seconds",
     "idle_seconds",
 )
+"""Columns that the admin and the management API have alike, in this order."""
+EDITABLE = ("name", "type", "base_url", "sealed_api_key", *SETTINGS)
 
 
 @transaction.atomic

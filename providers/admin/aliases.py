@@ -18,7 +18,7 @@ from unfold.decorators import display
 from providers import aliases
 from providers.admin.alias_forms import NAME_HELP, TargetForm, TargetFormSet
 from providers.admin.history import ObjectHistory
-from providers.admin.provider_form import least_of
+from providers.admin.whole_numbers import least_of
 from providers.alias_flags import MOST_SUMMED_UP, Seen, seen_now
 from providers.models import Alias, AliasTarget
 

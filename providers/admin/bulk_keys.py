@@ -22,8 +22,8 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from providers import csv_text, key_edits
-from providers.admin.forms import OverlapForm
 from providers.admin.history import ObjectHistory
+from providers.admin.key_forms import OverlapForm
 from providers.key_edits import MOST_KEYS, Rotation
 from providers.models import ApiKey
 

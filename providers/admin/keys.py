@@ -26,7 +26,7 @@ from unfold.decorators import display
 
 from providers.admin import sources
 from providers.admin.bulk_keys import BulkKeys
-from providers.admin.forms import ApiKeyForm, IssueForm, RotateForm
+from providers.admin.key_forms import ApiKeyForm, IssueForm, RotateForm
 from providers.models import ApiKey, ApiKeyQuerySet
 
 STATES = {

@@ -6,8 +6,6 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
-from django.db import models
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
@@ -76,22 +74,7 @@ class ProviderForm(forms.ModelForm):
 
     class Meta:
         model = Provider
-        fields = (
-            "name",
-            "base_url",
-            "enabled",
-            "models_mode",
-            "model_ids",
-            "passthrough",
-            "translation",
-            "weight",
-            "max_concurrency",
-            "draining",
-            "repeats_after_timeout",
-            "connect_seconds",
-            "first_byte_seconds",
-            "idle_seconds",
-        )
+        fields = ("name", "base_url", *edits.SETTINGS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -173,12 +156,3 @@ class ProviderForm(forms.ModelForm):
             self.instance.api_key = ""
         elif typed:
             edits.put_key(self.instance, typed)
-
-
-def least_of(column: models.Field[Any, Any]) -> dict[str, Any]:
-    """What a whole number's form field is told, so that it begins where its column does. Django has
-    those of positive numbers begin with 0, and would say so to who typed -1 where 1 is the least."""
-    if not isinstance(column, models.IntegerField):
-        return {}
-    bounds = [each for each in column.validators if isinstance(each, MinValueValidator)]
-    return {"min_value": max(each.limit_value for each in bounds)} if bounds else {}

@@ -20,9 +20,10 @@ from providers.admin import health, live, servers, sources
 from providers.admin import provider_fieldsets as fieldsets
 from providers.admin.kept_keys import Keeper
 from providers.admin.provider_buttons import ProviderButtons
-from providers.admin.provider_form import ProviderForm, least_of
+from providers.admin.provider_form import ProviderForm
 from providers.admin.provider_switches import url
 from providers.admin.several import SeveralServers
+from providers.admin.whole_numbers import least_of
 from providers.health_rows import RELATED
 from providers.models import Provider
 
