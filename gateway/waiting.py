@@ -51,7 +51,7 @@ class Waiting:
         self._head_seconds, self._ping_seconds = head_seconds, ping_seconds
         self._own_head: Callable[[], Pairs] | None = None
         self._head: Callable[[], Pairs] | None = None
-        self._comments: list[bytes] = []
+        self._comments = bytearray()
         self._due = 0.0
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -86,16 +86,16 @@ class Waiting:
             if comments:
                 await self._listener.write(comments, more=True)
         elif self._timer is not None:
-            self._comments.append(comments)
-            if sum(map(len, self._comments)) > MOST_COMMENT_BYTES:
+            self._comments += comments
+            soon = asyncio.get_running_loop().time() + COMMENT_SECONDS
+            if len(self._comments) > MOST_COMMENT_BYTES:
                 self._speak_now()
-            else:
-                soon = asyncio.get_running_loop().time() + COMMENT_SECONDS
-                self._speak_at(min(soon, self._timer.when()))
+            elif soon < self._timer.when():
+                self._speak_at(soon)
 
     def comments(self) -> list[bytes]:
         """Those that the client has not been told yet."""
-        return [comment for comment in self._comments if comment]
+        return [bytes(self._comments)] if self._comments else []
 
     def end(self) -> None:
         if self._timer is not None:
@@ -121,8 +121,9 @@ class Waiting:
     async def _tell(self, head: Pairs) -> None:
         listener = self._listener
         await listener.hold(head)
-        said, self._comments = b"".join(self._comments), []
-        await listener.write(said or COMMENT, more=True)
+        said = bytes(self._comments) or COMMENT
+        self._comments.clear()
+        await listener.write(said, more=True)
         while listener.is_held:
             sent_bytes = listener.sent_bytes
             await asyncio.sleep(self._ping_seconds)
