@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+MOST_HOST_CHARACTERS = 300
+"""Of a Host header: a DNS name has 253 at most (RFC 1035), and a port follows."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -60,7 +62,10 @@ def ascii_host(host: str) -> str:
 
 
 def host_of(header: str) -> str:
-    """The host of a Host header, without port and brackets, as `PublicUrl.host` has it."""
+    """The host of a Host header, without port and brackets, as `PublicUrl.host` has it; "" where it
+    is none, or too long for one: Punycode costs by the character, and anybody can send any."""
+    if len(header) > MOST_HOST_CHARACTERS:
+        return ""
     try:
         return ascii_host(urlsplit(f"//{header}").hostname or "")
     except ValueError:

@@ -162,3 +162,10 @@ def test_a_host_header_of_any_kind_is_read_or_is_none():
     assert public.host_of("[::1") == ""
     assert public.host_of("a..b") == ""
     assert public.host_of("A.example.:80") == "a.example"
+
+
+def test_a_host_that_is_longer_than_a_name_can_be_is_none():
+    hidden = "\N{SOFT HYPHEN}"  # IDNA takes it out
+
+    assert public.host_of(f"a{hidden}.example") == "a.example"
+    assert public.host_of(f"a{hidden * public.MOST_HOST_CHARACTERS}.example") == ""
