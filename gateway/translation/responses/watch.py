@@ -6,7 +6,7 @@ import msgspec
 
 from gateway import sse
 from gateway.translation.chat import UNREADABLE
-from gateway.translation.responses.blocks import Blocks, data_of, name_of, sequence_number
+from gateway.translation.responses.blocks import Blocks, data_of, name_of
 
 _FINAL = frozenset({b"response.completed", b"response.incomplete", b"response.failed"})
 
@@ -26,14 +26,8 @@ class Watch:
 
     def __init__(self, most_bytes: int = sse.MOST_EVENT_BYTES) -> None:
         self._blocks: Blocks | None = Blocks(most_bytes)
-        self._last = b""
         self.response: bytes | None = None
         """The final response object as JSON, once it has gone by."""
-
-    @property
-    def last_sequence_number(self) -> int:
-        """Of the last whole event, or -1. It is read when it is asked for."""
-        return sequence_number(self._last)
 
     def feed(self, piece: bytes) -> None:
         if self._blocks is None:
@@ -46,8 +40,6 @@ class Watch:
         for block in blocks:
             if name_of(block) in _FINAL:
                 self.response = _response(block)
-        if blocks:
-            self._last = blocks[-1]
 
 
 def _response(block: bytes) -> bytes | None:

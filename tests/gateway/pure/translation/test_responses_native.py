@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway import sse
 from gateway.errors import UpstreamBroke
 from gateway.translation.responses import Echo, Restamped, Watch, final
+from gateway.translation.responses.blocks import sequence_number
 from tests import recorded
 from tests.gateway.pure.translation.responses_client import Events, cut, told, unhurried
 
@@ -69,7 +70,6 @@ def test_a_watch_finds_the_final_response_however_lines_end(pieces, end):
 
     assert watch.response is not None
     assert json.loads(watch.response) == Events.read(STREAM).final
-    assert watch.last_sequence_number == 15
     kept = final(watch.response)
     assert kept is not None
     assert kept.status == "incomplete"
@@ -90,10 +90,11 @@ def test_events_without_a_name_are_known_by_their_type():
 def test_no_number_in_the_text_is_taken_for_the_event_s():
     said = 'event: response.completed\ndata: {"sequence_number":99}'
     delta = {"type": "response.output_text.delta", "delta": said, "sequence_number": 4}
+    event = sse.event(json.dumps(delta).encode(), b"response.output_text.delta")
     watch = Watch()
-    watch.feed(sse.event(json.dumps(delta).encode(), b"response.output_text.delta"))
+    watch.feed(event)
 
-    assert watch.last_sequence_number == 4
+    assert sequence_number(event) == 4
     assert watch.response is None
 
 
