@@ -123,7 +123,9 @@ def test_a_call_that_a_server_left_unanswered_is_not_sent_elsewhere(fleet: Fleet
     assert fleet.calls == (1, 0)
 
 
-def test_unless_its_provider_allows_it(fleet: Fleet) -> None:
+def test_a_call_left_unanswered_is_sent_elsewhere_where_its_provider_allows_it(
+    fleet: Fleet,
+) -> None:
     fleet.publish(first_byte_seconds=0.2, repeats_after_timeout=True)
     fleet.one.will_stall()
 
@@ -131,7 +133,7 @@ def test_unless_its_provider_allows_it(fleet: Fleet) -> None:
     fleet.one.wait_until_left()
 
 
-def test_after_the_first_byte_never(fleet: Fleet) -> None:
+def test_a_call_is_never_sent_elsewhere_after_the_first_byte(fleet: Fleet) -> None:
     fleet.one.will_cut_after(b'data: {"id": 1}\n\n')
 
     answer = fleet.chat(stream=True)
