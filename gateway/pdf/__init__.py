@@ -34,8 +34,8 @@ class PdfReader:
     """Reads each PDF once, since clients send their history with every call. It belongs to one event
     loop.
 
-    A PDF that cannot be read, or not within the limits, is remembered as such: the next prompt is
-    then the same, and as cheap.
+    A PDF that cannot be read, or not within the program's limits, is remembered as such: the next
+    prompt is then the same, and as cheap.
     """
 
     def __init__(
@@ -68,6 +68,8 @@ class PdfReader:
         if key not in self._kept:
             async with self._places:
                 text = await self._run(pdf)
+            if text is None:
+                return ""
             self._keep(key, text)
         self._kept.move_to_end(key)
         return self._kept[key]
@@ -81,8 +83,9 @@ class PdfReader:
             _, gone = self._kept.popitem(last=False)
             self._kept_characters -= len(gone) + LEAST_KEPT_CHARACTERS
 
-    async def _run(self, pdf: str) -> str:
-        """Empty where it cannot be read. Nothing of Aurora's environment reaches the program."""
+    async def _run(self, pdf: str) -> str | None:
+        """Empty where it cannot be read, None where the machine was too busy to tell: the program
+        ends by itself before this limit. Nothing of Aurora's environment reaches it."""
         try:
             data = base64.b64decode(pdf, validate=True)
         except (binascii.Error, ValueError):
@@ -96,7 +99,7 @@ class PdfReader:
             async with asyncio.timeout(self._seconds):
                 text, _ = await process.communicate(data)
         except TimeoutError:
-            return ""
+            return None
         finally:
             if process.returncode is None:
                 process.kill()
