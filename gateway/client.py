@@ -85,6 +85,9 @@ class Limits:
     """A stream that Aurora words itself says something this often while the server is silent."""
     head_seconds: float = 15.0
     """A client that waits for the first event of a stream hears nothing for so long."""
+    comment_seconds: float = 1.0
+    """After a server's first comment, its first event is waited for so long before the client is
+    told: a server that fails right behind one is passed over unseen."""
 
 
 class Client:
@@ -180,7 +183,12 @@ class Client:
     def waiting(self) -> Waiting:
         """What it hears until the first event of its stream. To be ended with the call."""
         if self._waiting is None:
-            self._waiting = Waiting(self, self._limits.head_seconds, self.ping_seconds)
+            self._waiting = Waiting(
+                self,
+                head_seconds=self._limits.head_seconds,
+                ping_seconds=self.ping_seconds,
+                comment_seconds=self._limits.comment_seconds,
+            )
         return self._waiting
 
     def end_waiting(self) -> None:

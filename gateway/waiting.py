@@ -17,11 +17,8 @@ Pairs = list[tuple[bytes, bytes]]
 
 COMMENT = b": waiting\n\n"
 """Legal in any stream of server-sent events, and heard by nobody (HTML standard, 9.2.6)."""
-COMMENT_SECONDS = 1.0
-"""After a server's first comment, its first event is waited for so long before the client is told:
-a server that fails right behind one is passed over unseen."""
 MOST_COMMENT_BYTES = 16 * 2**10
-"""Of a server's comments that are held in that time."""
+"""Of a server's comments that are held before the client is told."""
 
 
 class Listener(Protocol):
@@ -41,13 +38,20 @@ class Waiting:
     first event, or with the call."""
 
     __slots__ = (
-        "_comments", "_due", "_head", "_head_seconds", "_is_due", "_listener", "_own_head",
+        "_comment_seconds", "_comments", "_due", "_head", "_head_seconds", "_is_due", "_listener", "_own_head",
         "_ping_seconds", "_ticker", "_timer",
     )  # fmt: skip
 
-    def __init__(self, listener: Listener, head_seconds: float, ping_seconds: float) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        head_seconds: float,
+        ping_seconds: float,
+        comment_seconds: float = 1.0,
+    ) -> None:
         """With `head_seconds` infinite, nothing is ever told."""
-        self._listener = listener
+        self._listener, self._comment_seconds = listener, comment_seconds
         self._head_seconds, self._ping_seconds = head_seconds, ping_seconds
         self._own_head: Callable[[], Pairs] | None = None
         self._head: Callable[[], Pairs] | None = None
@@ -87,7 +91,7 @@ class Waiting:
                 await self._listener.write(comments, more=True)
         elif self._timer is not None:
             self._comments += comments
-            soon = asyncio.get_running_loop().time() + COMMENT_SECONDS
+            soon = asyncio.get_running_loop().time() + self._comment_seconds
             if len(self._comments) > MOST_COMMENT_BYTES:
                 self._speak_now()
             elif soon < self._timer.when():

@@ -9,8 +9,7 @@ import pytest
 
 from gateway.client import Limits
 from gateway.upstream import Waits
-from tests.mounted import UNHURRIED, MountedGateway, provider
-from tests.patience import NEVER_SECONDS
+from tests.mounted import NO_HURRY, UNHURRIED, MountedGateway, provider
 from tests.scripted_vllm import ScriptedVllm
 from tests.serving import ServerThread
 
@@ -56,7 +55,7 @@ def vllm() -> Iterator[ScriptedVllm]:
 @pytest.fixture
 def limits() -> Limits:
     """What a client may ask of `gateway`; a test that needs others parametrizes them."""
-    return Limits(2**20, NEVER_SECONDS, ping_seconds=NEVER_SECONDS, head_seconds=NEVER_SECONDS)
+    return NO_HURRY
 
 
 @pytest.fixture

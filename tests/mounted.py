@@ -48,6 +48,14 @@ UNHURRIED = Waits(
     closing_seconds=NEVER_SECONDS,
 )
 """No busy machine makes the door give anything up."""
+NO_HURRY = Limits(
+    body_bytes=2**20,
+    upload_stall_seconds=NEVER_SECONDS,
+    ping_seconds=NEVER_SECONDS,
+    head_seconds=NEVER_SECONDS,
+    comment_seconds=NEVER_SECONDS,
+)
+"""Nor is a client taken for a slow one, nor told that it waits."""
 
 
 def provider(

@@ -7,18 +7,17 @@ cannot arrive at all before the body has been taken.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 
-from gateway.client import Limits
 from tests.gateway.raw_upstream import RawUpstream
-from tests.mounted import MASTER_KEY, provider
-from tests.patience import NEVER_SECONDS
+from tests.mounted import MASTER_KEY, NO_HURRY, provider
 
 MIB = 2**20
 
 
-@pytest.mark.parametrize("limits", [Limits(64 * MIB, NEVER_SECONDS)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, body_bytes=64 * MIB)])
 def test_its_leaving_is_noticed_behind_the_body_that_nobody_takes(gateway):
     with RawUpstream() as upstream:
         gateway.publish(provider(upstream.url))

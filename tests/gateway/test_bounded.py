@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,15 +16,14 @@ import pytest
 from aurora_site import pages
 from gateway.bounded import AT_ONCE, MOST_UPLOADING, Bounded
 from gateway.client import Limits
-from tests.mounted import error_of
-from tests.patience import NEVER_SECONDS
+from tests.mounted import NO_HURRY, error_of
 from tests.processes import eventually
 from tests.raw_http import RawClient, request_bytes
 from tests.serving import ServerThread
 
 Connect = Callable[[], RawClient]
-LIMITS = Limits(body_bytes=1000, upload_stall_seconds=NEVER_SECONDS)
-HASTY = Limits(body_bytes=1000, upload_stall_seconds=0.2)
+LIMITS = replace(NO_HURRY, body_bytes=1000)
+HASTY = replace(NO_HURRY, body_bytes=1000, upload_stall_seconds=0.2)
 LOGIN = "/admin/login/"
 IN_HASTE = pytest.mark.parametrize("limits", [HASTY])
 CHUNKED = ("Transfer-Encoding", "chunked")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from gateway.client import Limits
 from tests import recorded
 from tests.gateway.raw_upstream import RawUpstream
-from tests.mounted import MASTER_KEY, MountedGateway, error_of, provider, request
-from tests.patience import NEVER_SECONDS
+from tests.mounted import MASTER_KEY, NO_HURRY, MountedGateway, error_of, provider, request
 from tests.raw_http import RawClient
 
 MIB = 2**20
-ROOMY = pytest.mark.parametrize("limits", [Limits(8 * MIB, NEVER_SECONDS)])
-ROOMIEST = pytest.mark.parametrize("limits", [Limits(64 * MIB, NEVER_SECONDS)])
+ROOMY = pytest.mark.parametrize("limits", [replace(NO_HURRY, body_bytes=8 * MIB)])
+ROOMIEST = pytest.mark.parametrize("limits", [replace(NO_HURRY, body_bytes=64 * MIB)])
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}"
 
 
@@ -109,7 +108,7 @@ def test_a_client_that_leaves_within_its_upload_takes_the_upstreams_connection_a
     assert gateway.record()["reason"]
 
 
-@pytest.mark.parametrize("limits", [Limits(1000, NEVER_SECONDS)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, body_bytes=1000)])
 def test_an_upload_that_grows_too_large_is_broken_off_on_both_sides(gateway, upstream):
     client = begin(gateway, "Transfer-Encoding: chunked")
     client.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
@@ -121,7 +120,7 @@ def test_an_upload_that_grows_too_large_is_broken_off_on_both_sides(gateway, ups
     assert upstream.left()
 
 
-@pytest.mark.parametrize("limits", [Limits(body_bytes=MIB, upload_stall_seconds=0.2)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, upload_stall_seconds=0.2)])
 def test_an_upload_that_stalls_is_broken_off_on_both_sides(gateway, upstream):
     client = begin(gateway, "Content-Length: 1000")
     client.send(b"x" * 10)

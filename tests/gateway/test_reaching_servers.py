@@ -148,6 +148,7 @@ def test_http_to_a_port_that_speaks_tls_is_told(authority: Authority) -> None:
 
 
 def test_a_server_that_resets_connections_is_not_said_to_speak_tls(vllm: ScriptedVllm) -> None:
+    vllm.keep_alive_seconds = 0.1  # for the TLS handshake that is tried then
     vllm.discovery.will_reset_before_answer()
 
     failed = failure(f"{vllm.url}/models")

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
-from gateway.client import Limits
-from tests.mounted import CHAT, MASTER_KEY, MODEL, UPSTREAM_KEY, chat, error_of, provider, request
-from tests.patience import NEVER_SECONDS
+from tests.mounted import (
+    CHAT,
+    MASTER_KEY,
+    MODEL,
+    NO_HURRY,
+    UPSTREAM_KEY,
+    chat,
+    error_of,
+    provider,
+    request,
+)
 
+HASTY = replace(NO_HURRY, upload_stall_seconds=0.2)
 FIELDS = {
     "time", "level", "logger", "message", "request_id", "method", "path", "status", "provider",
     "model", "attempts", "key", "client", "ms", "ms_upstream", "bytes",
@@ -217,7 +227,7 @@ class Endings:
 @pytest.mark.parametrize(
     ("ending", "limits"),
     [
-        (name, Limits(2**20, 0.2 if name == "stalled_upload" else NEVER_SECONDS))
+        (name, HASTY if name == "stalled_upload" else NO_HURRY)
         for name in vars(Endings)
         if not name.startswith("_")
     ],

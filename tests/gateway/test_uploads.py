@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from gateway.client import Limits
-from tests.mounted import CHAT, MASTER_KEY, MODEL, MountedGateway, error_of
-from tests.patience import NEVER_SECONDS
+from tests.mounted import CHAT, MASTER_KEY, MODEL, NO_HURRY, MountedGateway, error_of
 from tests.raw_http import RawClient
 
-SMALL = pytest.mark.parametrize("limits", [Limits(1000, NEVER_SECONDS)])
-HASTY = pytest.mark.parametrize("limits", [Limits(2**20, upload_stall_seconds=0.1)])
+SMALL = pytest.mark.parametrize("limits", [replace(NO_HURRY, body_bytes=1000)])
+HASTY = pytest.mark.parametrize("limits", [replace(NO_HURRY, upload_stall_seconds=0.1)])
 EVERY_WAY = pytest.mark.parametrize("path", [CHAT, "/p/alpha/tokenize", "/p/vllm/tokenize"])
 
 BODY = b'{"model":"alpha/%b"' % MODEL.encode()

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 
-from gateway.client import Limits
 from gateway.routing import Settings
 from gateway.sse import BYTE_ORDER_MARK, Parser
 from gateway.waiting import COMMENT
@@ -21,14 +21,23 @@ from tests.gateway.fleet.servers import Clock
 from tests.gateway.messages.anthropic import message
 from tests.gateway.raw_upstream import RawUpstream
 from tests.gateway.responses.making import chat_stream, create, native_stream
-from tests.mounted import CHAT, MASTER_KEY, MODEL, MountedGateway, chat, error_of, provider, request
+from tests.mounted import (
+    CHAT,
+    MASTER_KEY,
+    MODEL,
+    NO_HURRY,
+    MountedGateway,
+    chat,
+    error_of,
+    provider,
+    request,
+)
 from tests.raw_http import RawClient
 from tests.scripting import LAST_CHUNK, chunk_bytes, json_answer, stream_head
 
 SECONDS = 30.0
-HASTY = pytest.mark.parametrize(
-    "limits", [Limits(2**20, SECONDS, ping_seconds=0.02, head_seconds=0.02)]
-)
+HASTY = pytest.mark.parametrize("limits", [replace(NO_HURRY, ping_seconds=0.02, head_seconds=0.02)])
+SOON_AFTER_A_COMMENT = pytest.mark.parametrize("limits", [replace(NO_HURRY, comment_seconds=0.05)])
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 ASKED = {
     CHAT: chat(stream=True),
@@ -162,6 +171,7 @@ def test_a_quick_stream_has_no_comment(gateway, vllm):
 # A server's own comments.
 
 
+@SOON_AFTER_A_COMMENT
 @pytest.mark.parametrize("comment", [b": still here\n\n", b"\xef\xbb\xbf:\r\n\r\n"])
 def test_a_servers_comment_passes_as_it_came(waiting, upstream, comment):
     """Long before the time in which a client hears nothing is over."""
@@ -177,6 +187,7 @@ def test_a_servers_comment_passes_as_it_came(waiting, upstream, comment):
     assert rest_of(client) == b"data: [DONE]\n\n"
 
 
+@SOON_AFTER_A_COMMENT
 def test_before_a_translated_stream_it_lets_the_client_hear_of_it(waiting, upstream):
     waiting.publish(slow(upstream, translation="always"))
     client = ask(waiting, MESSAGES)

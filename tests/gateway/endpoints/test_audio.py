@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import openai
 import pytest
 
-from gateway.client import Limits
 from tests import recorded
-from tests.mounted import MASTER_KEY, MODEL, MountedGateway, error_of, provider, request
-from tests.patience import NEVER_SECONDS
+from tests.mounted import MASTER_KEY, MODEL, NO_HURRY, MountedGateway, error_of, provider, request
 
 PATHS = ["/v1/audio/transcriptions", "/v1/audio/translations"]
 TYPE = 'multipart/form-data; boundary="b o"; charset=utf-8'
@@ -128,7 +128,7 @@ def test_a_form_compressed_in_a_way_that_is_not_read_is_refused(gateway):
     assert (answer.status, error_of(answer)["code"]) == (415, "unsupported_content_encoding")
 
 
-@pytest.mark.parametrize("limits", [Limits(1000, NEVER_SECONDS)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, body_bytes=1000)])
 def test_a_form_that_is_too_large_is_413(gateway, vllm):
     answer = ask(gateway, PATHS[0], FILE + model(MODEL) + END)
     assert (answer.status, error_of(answer)["code"]) == (413, "body_too_large")

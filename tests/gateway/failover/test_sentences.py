@@ -10,14 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.client import Limits
 from gateway.failover import MOST_RESUMED, MOST_SENT
 from gateway.fleet.breaker import FIRST_OPEN_SECONDS, MOST_IN_A_ROW
 from providers.snapshot import AliasEntry, TargetEntry
 from tests.gateway.failover.conftest import NAME, Fleet
 from tests.gateway.pure.resuming.telling import WORDS, Seen, Server
-from tests.mounted import CHAT, MASTER_KEY, MODEL, UNHURRIED, provider, request
-from tests.patience import NEVER_SECONDS
+from tests.mounted import CHAT, MASTER_KEY, MODEL, NO_HURRY, UNHURRIED, provider, request
 from tests.raw_http import Answer
 from tests.scripted_vllm import Received, ScriptedVllm
 from tests.scripting import LAST_CHUNK, Script, chunk_bytes, json_answer, stream_head
@@ -194,7 +192,7 @@ def test_it_is_finished_by_so_many_servers_and_no_more(finishing: Fleet) -> None
     assert finishing.gateway.record()["attempts"] == 1 + MOST_RESUMED
 
 
-@pytest.mark.parametrize("limits", [Limits(2**20, NEVER_SECONDS, ping_seconds=0.05)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, ping_seconds=0.05)])
 def test_who_waits_for_the_next_to_begin_hears_that_it_goes_on(finishing: Fleet) -> None:
     """It reads the whole prompt and the text so far before it says anything."""
     tells(finishing.one, "one", until=3, how="it is cut")
@@ -213,7 +211,7 @@ def test_who_waits_for_the_next_to_begin_hears_that_it_goes_on(finishing: Fleet)
     client.close()
 
 
-@pytest.mark.parametrize("limits", [Limits(2**20, NEVER_SECONDS, ping_seconds=0.05)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, ping_seconds=0.05)])
 def test_nor_is_silent_who_waits_in_line_for_it(fleet: Fleet) -> None:
     two = provider(fleet.two.url, "two", max_concurrency=1)
     tiers = tuple((TargetEntry(name, MODEL),) for name in ("one", "two"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.client import Limits
 from tests.gateway.messages.anthropic import COUNT, MESSAGES, WAYS, chat_only, error_of, message
-from tests.mounted import MODEL, provider
-from tests.patience import NEVER_SECONDS
+from tests.mounted import MODEL, NO_HURRY, provider
 from tests.recorded import load
 
 VERSION = [("anthropic-version", "2023-06-01")]
@@ -46,7 +46,7 @@ def test_a_wrong_method(gateway, path):
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("limits", [Limits(100, NEVER_SECONDS)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, body_bytes=100)])
 def test_a_body_that_is_too_large(gateway):
     answer = gateway.call("POST", MESSAGES, message(system="x" * 200))
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.client import Limits
 from tests.gateway.messages.anthropic import (
     COUNT,
     MESSAGES,
@@ -15,8 +14,7 @@ from tests.gateway.messages.anthropic import (
     events,
     message,
 )
-from tests.mounted import CHAT, MODEL, UNHURRIED, provider, request
-from tests.patience import NEVER_SECONDS
+from tests.mounted import CHAT, MODEL, NO_HURRY, UNHURRIED, provider, request
 from tests.recorded import load
 from tests.scripting import chunk_bytes, stream_head
 
@@ -130,7 +128,7 @@ def test_a_server_that_has_neither_says_so_once_each(gateway, vllm):
     assert len(vllm.received) == 2
 
 
-@pytest.mark.parametrize("limits", [Limits(2**20, NEVER_SECONDS, ping_seconds=0.05)])
+@pytest.mark.parametrize("limits", [replace(NO_HURRY, ping_seconds=0.05)])
 def test_while_the_server_is_silent_the_client_hears_pings(gateway, vllm):
     vllm.will_stall(after_chunks=load("full_chat_stream_usage").reads[:2])
     client = gateway.connect()
