@@ -19,6 +19,8 @@ COMMENT = b": waiting\n\n"
 """Legal in any stream of server-sent events, and heard by nobody (HTML standard, 9.2.6)."""
 MOST_COMMENT_BYTES = 16 * 2**10
 """Of a server's comments that are held before the client is told."""
+PIECE_BYTES = 64
+"""What each piece of them counts beside its length."""
 
 
 class Listener(Protocol):
@@ -38,7 +40,7 @@ class Waiting:
     first event, or with the call."""
 
     __slots__ = (
-        "_comment_seconds", "_comments", "_due", "_head", "_head_seconds", "_is_due", "_listener", "_own_head",
+        "_comment_bytes", "_comment_seconds", "_comments", "_due", "_head", "_head_seconds", "_is_due", "_listener", "_own_head",
         "_ping_seconds", "_ticker", "_timer",
     )  # fmt: skip
 
@@ -55,7 +57,8 @@ class Waiting:
         self._head_seconds, self._ping_seconds = head_seconds, ping_seconds
         self._own_head: Callable[[], Pairs] | None = None
         self._head: Callable[[], Pairs] | None = None
-        self._comments = bytearray()
+        self._comments: list[bytes] = []
+        self._comment_bytes = 0
         self._due = 0.0
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -79,7 +82,7 @@ class Waiting:
             yield
         finally:
             self._head = self._own_head
-            self._comments.clear()
+            self._forget_comments()
             if self._timer is not None and not self._is_due:
                 self._speak_at(self._due)
 
@@ -90,16 +93,18 @@ class Waiting:
             if comments:
                 await self._listener.write(comments, more=True)
         elif self._timer is not None:
-            self._comments += comments
+            if comments:
+                self._comments.append(comments)
+                self._comment_bytes += len(comments) + PIECE_BYTES
             soon = asyncio.get_running_loop().time() + self._comment_seconds
-            if len(self._comments) > MOST_COMMENT_BYTES:
+            if self._comment_bytes > MOST_COMMENT_BYTES:
                 self._speak_now()
             elif soon < self._timer.when():
                 self._speak_at(soon)
 
     def comments(self) -> list[bytes]:
-        """Those that the client has not been told yet."""
-        return [bytes(self._comments)] if self._comments else []
+        """Those that the client has not been told yet, piece for piece as they came."""
+        return self._comments.copy()
 
     def end(self) -> None:
         if self._timer is not None:
@@ -108,6 +113,10 @@ class Waiting:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
+
+    def _forget_comments(self) -> None:
+        self._comments.clear()
+        self._comment_bytes = 0
 
     def _speak_at(self, when: float) -> None:
         if self._timer is not None:
@@ -125,8 +134,8 @@ class Waiting:
     async def _tell(self, head: Pairs) -> None:
         listener = self._listener
         await listener.hold(head)
-        said = bytes(self._comments) or COMMENT
-        self._comments.clear()
+        said = b"".join(self._comments) or COMMENT
+        self._forget_comments()
         await listener.write(said, more=True)
         while listener.is_held:
             sent_bytes = listener.sent_bytes

@@ -40,11 +40,11 @@ def copy_program(folder: Path) -> Path:
 def manage(
     checkout: Path, settings: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of manage.py to its end."""
+    """Run a command of manage.py to its end. Unless `settings` say otherwise, it takes a free port."""
     return subprocess.run(
         [*MANAGE, *arguments],
         cwd=checkout,
-        env=clean_environment(settings),
+        env=clean_environment({"AURORA_PORT": "0", **settings}),
         capture_output=True,
         text=True,
         timeout=START_SECONDS,

@@ -37,8 +37,8 @@ def assert_refused(done: CompletedProcess[str], *words: str) -> None:
         ("DATABASE_URL", "postgres://127.0.0.1/other", "AURORA_SECRET_KEYS"),
         ("DATABASE_URL", "postgres://u:p#w@127.0.0.1/other", "%23"),
         ("AURORA_HOST", "[::]:8080", "AURORA_PORT"),
-        ("AURORA_HOST", "192.0.2.1", "cannot listen on 192.0.2.1:8080"),
-        ("AURORA_HOST", "no-such-host.invalid", "cannot listen on no-such-host.invalid:8080"),
+        ("AURORA_HOST", "192.0.2.1", "cannot listen on 192.0.2.1:0"),
+        ("AURORA_HOST", "no-such-host.invalid", "cannot listen on no-such-host.invalid:0"),
     ],
 )
 def test_a_variable_with_nonsense_stops_the_start(
