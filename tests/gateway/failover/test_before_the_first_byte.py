@@ -120,6 +120,7 @@ def test_a_call_that_a_server_left_unanswered_is_not_sent_elsewhere(fleet: Fleet
 
     assert (answer.status, error_of(answer)["code"]) == (504, "upstream_timeout")
     assert answer.headers["x-aurora-attempts"] == "1"
+    fleet.one.wait_until_left()
     assert fleet.calls == (1, 0)
 
 

@@ -8,6 +8,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.mounted import MASTER_KEY, UPSTREAM_KEY
+from tests.patience import PATIENCE_SECONDS
 from tests.realtime_mounted import MODEL
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,10 @@ async def test_the_openai_client_transcribes(gateway, vllm):
     vllm.will(transcribe)
     async with (
         AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=MASTER_KEY) as openai,
-        openai.realtime.connect(model=f"alpha/{MODEL}") as connection,
+        openai.realtime.connect(
+            model=f"alpha/{MODEL}",
+            websocket_connection_options={"open_timeout": PATIENCE_SECONDS},  # type: ignore[typeddict-unknown-key]
+        ) as connection,
     ):
         created = await connection.recv()
         await connection.send({"type": "session.update", "model": MODEL})  # type: ignore[arg-type]
