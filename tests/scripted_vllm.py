@@ -269,18 +269,14 @@ class ScriptedVllm(Scripting):
             came = self._changed.wait_for(lambda: len(self.received) >= count, seconds)
             assert came, f"{len(self.received)} of {count} calls came within {seconds} s"
 
-    def wait_until_left(self, seconds: float = PATIENCE_SECONDS) -> float:
-        """Seconds from now until the client of a running call closed, 0 when it had already.
-
-        Each call of this waits for one departure. AssertionError when none comes.
-        """
-        now = time.monotonic()
+    def wait_until_left(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Until the client of a running call has closed. Each call of this waits for one departure;
+        AssertionError when none comes."""
         with self._changed:
             index = self._departures_waited_for
             left = self._changed.wait_for(lambda: len(self.left_at) > index, seconds)
             assert left, f"the client did not leave within {seconds} s"
             self._departures_waited_for += 1
-            return max(0.0, self.left_at[index] - now)
 
     def script_for(self, request: Received) -> Script:
         """Record a request and choose its answer."""
