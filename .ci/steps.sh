@@ -43,10 +43,11 @@ conclude() {
   exit 0
 }
 
+# Seconds by the clock and of all processors: a busy machine makes more of the first.
 _measure() {
-  local began=$SECONDS
-  _within "${@:2}" 2>&1
-  echo "$? $((SECONDS - began))" >"$logs/$1.end"
+  local TIMEFORMAT='%0R %0U %0S'
+  { time _within "${@:2}" 2>&1; } 2>"$logs/$1.time"
+  echo "$?" >"$logs/$1.code"
 }
 
 # What hangs gets SIGABRT: pytest then prints each thread's stack.
@@ -57,15 +58,17 @@ _within() {
 }
 
 _note() {
-  local code seconds word=passed
-  read -r code seconds <"$logs/$1.end"
+  local code seconds user system took word=passed
+  read -r code <"$logs/$1.code"
+  read -r seconds user system <"$logs/$1.time"
+  took="$seconds s ($((user + system)) s of processors)"
   case $code in
     0) ;;
     124 | 137) word="FAILED, still running" ;;
     *) word="FAILED, exit code $code" ;;
   esac
   [ "$code" -eq 0 ] || failed+=("$1")
-  steps+=("$(printf '%5d s  %s: %s' "$seconds" "$1" "$word")")
-  printf '=== %s: %s after %d s\n' "$1" "$word" "$seconds"
+  steps+=("$1: $word after $took")
+  printf '=== %s: %s after %s\n' "$1" "$word" "$took"
   return "$code"
 }
