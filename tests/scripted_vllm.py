@@ -161,10 +161,15 @@ class _Connection(asyncio.StreamReaderProtocol):
             self.writer.transport.abort()
 
     async def _read_request(self) -> Received | None:
-        """None when the client left or stayed silent for longer than connections are kept."""
+        """None when the client left, speaks no HTTP, or was silent for longer than connections are
+        kept."""
         try:
             async with asyncio.timeout(self.vllm.keep_alive_seconds):
-                head = parse_head(await self.reader.readuntil(b"\r\n\r\n"))
+                first = await self.reader.readexactly(1)
+                if not first.isalpha():  # a TLS hello: vLLM says so at once, too
+                    self.writer.write(answer(400, body=b"Invalid HTTP request received."))
+                    return None
+                head = parse_head(first + await self.reader.readuntil(b"\r\n\r\n"))
             method, target, version = head.start
             assert version == "HTTP/1.1", head
             if head.headers.get("expect") == "100-continue":

@@ -222,6 +222,12 @@ def test_it_stops_also_while_clients_are_just_connecting(vllm):
         knocking.join()
 
 
+def test_a_tls_hello_is_refused_at_once(client):
+    client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+    assert client.read_answer().status == 400
+    assert client.read_rest() == b""
+
+
 def test_idle_connections_are_closed_after_a_while(vllm):
     vllm.keep_alive_seconds = 0.1
     with connect(vllm) as client:
