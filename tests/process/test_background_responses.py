@@ -15,8 +15,9 @@ from tests.scripted_vllm import ScriptedVllm
 
 MASTER_KEY = "sk-of-the-background-0123456789"
 MODEL = "vllm/meta-llama/Llama-3.1-8B-Instruct"
-TIME_PASSES = "UPDATE gateway_storedresponse SET lease_until = '2000-01-01 00:00:00'"
-"""Until the lease of whoever generated is over: times are the database's."""
+LEASE_UNTIL = "UPDATE gateway_storedresponse SET lease_until = '{}' WHERE lease_until IS NOT NULL"
+LASTS = LEASE_UNTIL.format("2999-01-01 00:00:00")
+IS_OVER = LEASE_UNTIL.format("2000-01-01 00:00:00")
 
 
 def shown(aurora: Aurora, id: str) -> Any:
@@ -39,11 +40,12 @@ def test_a_response_whose_process_ended_is_failed_with_a_reason(
         if end == "killed":
             aurora.kill()
         aurora.stop()
+    database.execute(LASTS)
 
     with Aurora(checkout, settings) as again:
         if end == "killed":
             assert shown(again, id)["status"] == "in_progress"
-            database.execute(TIME_PASSES)
+            database.execute(IS_OVER)
             eventually(lambda: shown(again, id)["status"] != "in_progress")
         response = shown(again, id)
         stream = again.get(f"/v1/responses/{id}?stream=true", MASTER_KEY).text
