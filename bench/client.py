@@ -16,6 +16,11 @@ from typing import cast
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
+UPGRADE = (
+    "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
 Watch = Callable[[bytes], None]
 
 
@@ -42,6 +47,11 @@ class Server:
             members |= {"stream": True, "max_tokens": max_tokens}
         members["messages"] = [{"role": "user", "content": prompt}]
         return self.post("/v1/chat/completions", members)
+
+    def session(self, number: int) -> bytes:
+        """The handshake of a realtime session; its number stands in the query."""
+        target = f"/v1/realtime?model={self.model}&number={number}"
+        return f"GET {target} HTTP/1.1\r\n{self._headers()}{UPGRADE}\r\n".encode()
 
     def post(self, path: str, members: dict[str, object]) -> bytes:
         """A call of `path` as it goes on the wire, for the model that is measured."""

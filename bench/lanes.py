@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bench import contenders, live, load
 from bench.client import Broken, Server, fetch
 from bench.contenders import Place, Running
+from bench.departures import SESSION, STREAM, departures
 from bench.processes import CannotStart, cpu_seconds, forget_peak, peak_mib, resident_mib
 from bench.report import Figures
 
@@ -129,16 +130,16 @@ async def _streams_of(bench: Bench, measured: Running, seconds: int) -> None:
 
 
 async def leaving(bench: Bench) -> None:
-    """How soon the server behind Aurora is left when the client leaves its stream."""
+    """How soon the server behind Aurora is left when the client leaves a stream, or a session."""
     if "aurora" not in bench.against:
         return
     async with bench.started(contenders.aurora) as gateway:
-        found = await load.departures(
-            gateway.server, bench.mock.server, bench.size.left, LEAVING_AT_ONCE
-        )
-    bench.figures.add(
-        gateway.server.name, found.bad, left_p50_ms=found.p50_ms, left_worst_ms=found.worst_ms
-    )
+        server, mock, size = gateway.server, bench.mock.server, bench.size
+        of = await departures(STREAM, server, mock, size.left, LEAVING_AT_ONCE)
+        bench.figures.add(server.name, of.bad, left_p50_ms=of.p50_ms, left_worst_ms=of.worst_ms)
+        of = await departures(SESSION, server, mock, size.left, LEAVING_AT_ONCE)
+        figures = {"session_left_p50_ms": of.p50_ms, "session_left_worst_ms": of.worst_ms}
+        bench.figures.add(server.name, of.bad, **figures)
 
 
 async def changes(bench: Bench) -> None:

@@ -6,11 +6,10 @@ Whatever is not a whole 200 is counted by what it was instead; nothing is droppe
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.client import Broken, Server, connect, fetch
@@ -20,8 +19,6 @@ Work = Callable[[int], Awaitable[None]]
 
 GRACE_SECONDS = 30.0  # for what is under way when a measurement's time is over
 REFUSED_PAUSE_SECONDS = 0.05
-LOOK_SECONDS = 0.05
-FIRST_LEFT = 1_000_000
 TURN_SECONDS = 0.02  # what is written behind one stream must not be taken for the next one's time
 
 
@@ -54,15 +51,6 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Departures:
-    """From a client's leaving to the end of the connection to the server behind."""
-
-    worst_ms: float
-    p50_ms: float
-    bad: Counter[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Streams:
     """The longest gap between two chunks in a stream: the worst of all streams, p99 and median."""
 
@@ -84,7 +72,7 @@ async def throughput(server: Server, connections: int, seconds: float) -> Throug
         while time.perf_counter() < deadline:
             await _calls_until(deadline, server, request, tally)
 
-    await _all(connections, caller, tally, seconds + GRACE_SECONDS)
+    await all_of(connections, caller, tally, seconds + GRACE_SECONDS)
     return Throughput(tally.good, tally.good / seconds, tally.bad)
 
 
@@ -122,7 +110,7 @@ async def calls(server: Server, count: int, connections: int) -> Tally:
         finally:
             connection.close()
 
-    await _all(connections, caller, tally, count / 20 + GRACE_SECONDS)
+    await all_of(connections, caller, tally, count / 20 + GRACE_SECONDS)
     if missing := count - tally.good - tally.bad.total():
         tally.bad["not made, their connection being lost"] = missing
     return tally
@@ -144,8 +132,8 @@ async def latency(server: Server, seconds: float) -> Latency:
         finally:
             connection.close()
 
-    await _all(1, caller, tally, seconds + GRACE_SECONDS)
-    return Latency(_share(taken, 50) * 1000, _share(taken, 99) * 1000, tally.bad)
+    await all_of(1, caller, tally, seconds + GRACE_SECONDS)
+    return Latency(share(taken, 50) * 1000, share(taken, 99) * 1000, tally.bad)
 
 
 class _Chunks:
@@ -189,12 +177,12 @@ async def streams(server: Server, count: int, chunks: int, ramp_seconds: float) 
         if watch.events != chunks + len(EVENTS_AT_END):
             tally.bad[f"{watch.events} events instead of {chunks + len(EVENTS_AT_END)}"] += 1
 
-    await _all(count, caller, tally, ramp_seconds + chunks * 0.1 + GRACE_SECONDS)
+    await all_of(count, caller, tally, ramp_seconds + chunks * 0.1 + GRACE_SECONDS)
     gaps = [watch.longest_seconds for watch in watched]
     return Streams(
         worst_gap_ms=max(gaps, default=0.0) * 1000,
-        p99_gap_ms=_share(gaps, 99) * 1000,
-        p50_gap_ms=_share(gaps, 50) * 1000,
+        p99_gap_ms=share(gaps, 99) * 1000,
+        p50_gap_ms=share(gaps, 50) * 1000,
         worst_first_ms=max((watch.first_seconds for watch in watched), default=0.0) * 1000,
         chunks=sum(watch.events for watch in watched),
         bad=tally.bad,
@@ -254,7 +242,7 @@ async def tokens(server: Server, request: bytes, marker: bytes, count: int) -> T
         if not watch.seconds:
             tally.bad["a stream without a token"] += 1
 
-    await _all(count, caller, tally, 60 + GRACE_SECONDS)
+    await all_of(count, caller, tally, 60 + GRACE_SECONDS)
     return tally
 
 
@@ -265,54 +253,21 @@ async def cancelled_streams(server: Server, count: int, at_once: int) -> Tally:
 
     async def caller(number: int) -> None:
         for _ in range(count // at_once + (number < count % at_once)):
-            tally.add(await _first_chunk(server, request))
+            tally.add(await beginning(server, request, b"data:"))
 
-    await _all(at_once, caller, tally, count / 20 + GRACE_SECONDS)
+    await all_of(at_once, caller, tally, count / 20 + GRACE_SECONDS)
     return tally
 
 
-async def departures(
-    server: Server, mock: Server, count: int, at_once: int, *, most_seconds: float = GRACE_SECONDS
-) -> Departures:
-    """`count` streams that are left at their first chunk; `mock`, which they come from, tells when
-    each was left there: it is known by how many chunks it was to have."""
-    tally, left = Tally(), dict[int, float]()
-
-    async def caller(number: int) -> None:
-        for chunks in range(FIRST_LEFT + number, FIRST_LEFT + count, at_once):
-            tally.add(await _first_chunk(server, server.chat(max_tokens=chunks)))
-            left[chunks] = time.monotonic()
-
-    await _all(at_once, caller, tally, count / 20 + GRACE_SECONDS)
-    noticed = await _noticed(mock, left, time.monotonic() + most_seconds)
-    gaps = [noticed[chunks] - at for chunks, at in left.items() if chunks in noticed]
-    if missing := len(left) - len(gaps):
-        tally.bad["a stream that ran on"] += missing
-    return Departures(
-        worst_ms=max(gaps, default=0.0) * 1000, p50_ms=_share(gaps, 50) * 1000, bad=tally.bad
-    )
-
-
-async def _noticed(mock: Server, left: Collection[int], until: float) -> dict[int, float]:
-    """When the mock was left by each stream, as far as it has been by then."""
-    while True:
-        _, answer = await fetch(mock, mock.get("/left"))
-        told: dict[str, float] = json.loads(answer.split(b"\r\n\r\n", 1)[1])
-        noticed = {int(chunks): at for chunks, at in told.items()}
-        if noticed.keys() >= set(left) or time.monotonic() > until:
-            return noticed
-        await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _first_chunk(server: Server, request: bytes) -> int:
-    """The status of a stream that is left at its first chunk, or of an answer that was none."""
+async def beginning(server: Server, request: bytes, marker: bytes) -> int:
+    """The status of an answer that is left once `marker` is in it, or of one without it."""
     connection = await connect(server.port)
     seen = bytearray()
     arrived: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def watch(data: bytes) -> None:
         seen.extend(data)
-        if b"data:" in seen and not arrived.done():
+        if marker in seen and not arrived.done():
             arrived.set_result(int(seen[9:12]))
 
     whole = asyncio.ensure_future(connection.call(request, watch))
@@ -331,7 +286,7 @@ async def big_body(server: Server, mib: int) -> int:
     return status
 
 
-async def _all(count: int, work: Work, tally: Tally, seconds: float) -> None:
+async def all_of(count: int, work: Work, tally: Tally, seconds: float) -> None:
     """Run `work(0)` to `work(count - 1)` at once; count what fails or is not over in `seconds`."""
     tasks = [asyncio.ensure_future(work(number)) for number in range(count)]
     done, late = await asyncio.wait(tasks, timeout=seconds)
@@ -344,7 +299,7 @@ async def _all(count: int, work: Work, tally: Tally, seconds: float) -> None:
         tally.bad["connection lost" if isinstance(error, Broken) else "refused"] += 1
 
 
-def _share(values: Iterable[float], percent: int) -> float:
+def share(values: Iterable[float], percent: int) -> float:
     """The `percent`th percentile, 0 for no values."""
     found = sorted(values)
     if len(found) < 2:

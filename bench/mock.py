@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import hashlib
 import json
 import re
 import time
@@ -23,6 +25,8 @@ KEPT_BYTES = 64 * 1024  # of a request; the rest of a longer body is read and dr
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
+_NUMBER = re.compile(rb"[?&]number=(\d+)")
+_KEY = re.compile(rb"\r\nsec-websocket-key: *(\S+)", re.IGNORECASE)
 _MAX_TOKENS = re.compile(rb'"max_(?:completion_)?tokens"\s*:\s*(\d+)')
 
 
@@ -71,6 +75,11 @@ STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nserver: mock\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
+ACCEPTING = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+SESSION_HEAD = (
+    b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-accept: %b\r\n\r\n"
+)
 STREAM_CHUNK = chunk(event(PIECE))
 EVENTS_AT_END = (event(LAST_PIECE), event(USAGE), b"data: [DONE]\n\n")
 STREAM_END = b"".join(map(chunk, EVENTS_AT_END)) + b"0\r\n\r\n"
@@ -94,7 +103,8 @@ class Counts:
 
 
 Left = dict[int, float]
-"""When a stream was left that was to have so many chunks, by `time.monotonic`."""
+"""When a stream was left that was to have so many chunks, or a session of this number, by
+`time.monotonic`."""
 
 
 class Exchange(asyncio.Protocol):
@@ -105,7 +115,8 @@ class Exchange(asyncio.Protocol):
     def __init__(self, counts: Counts, left: Left, interval_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._counts, self._left = counts, left
-        self._chunks = 0
+        self._number = 0
+        self._in_session = False
         self._interval = interval_seconds
         self._kept = b""
         self._unread = 0
@@ -118,10 +129,19 @@ class Exchange(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._counts.open_streams -= 1
-            self._left[self._chunks] = time.monotonic()
+            self._note_left()
+        elif self._in_session:
+            self._note_left()
+
+    def _note_left(self) -> None:
+        """The first news of it counts: a Close, or the end of the connection."""
+        self._left.setdefault(self._number, time.monotonic())
 
     def data_received(self, data: bytes) -> None:
-        if self._unread:
+        if self._in_session:
+            self._note_left()  # the clients of the bench say nothing before they leave
+            self._transport.close()
+        elif self._unread:
             self._unread -= len(data)
             self._kept += data[: max(0, KEPT_BYTES - len(self._kept))]
         else:
@@ -141,10 +161,21 @@ class Exchange(asyncio.Protocol):
             self._complete(request)
         elif line == b"GET /stats":
             self._transport.write(answer(json.dumps(asdict(self._counts)).encode()))
+        elif line.startswith(b"GET /v1/realtime?"):
+            self._open_session(request)
         elif line == b"GET /left":
             self._transport.write(answer(json.dumps(self._left).encode()))
         else:
             self._transport.write(FIXED.get(line, NOT_FOUND))
+
+    def _open_session(self, request: bytes) -> None:
+        number, key = _NUMBER.search(request), _KEY.search(request)
+        if number is None or key is None:
+            self._transport.write(NOT_FOUND)
+            return
+        self._number, self._in_session = int(number[1]), True
+        accepted = base64.b64encode(hashlib.sha1(key[1] + ACCEPTING).digest())
+        self._transport.write(SESSION_HEAD % accepted)
 
     def _complete(self, request: bytes) -> None:
         self._counts.calls += 1
@@ -160,7 +191,7 @@ class Exchange(asyncio.Protocol):
         self._counts.streams += 1
         self._counts.open_streams += 1
         self._counts.chunks += 1
-        self._chunks = chunks
+        self._number = chunks
         self._transport.write(STREAM_HEAD + STREAM_CHUNK)
         self._wait(self._loop.time(), 1, chunks)
 

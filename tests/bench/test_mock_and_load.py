@@ -195,20 +195,6 @@ async def test_a_cancelled_stream_stops_in_the_mock(upstream: Server) -> None:
     assert await counts(upstream) == stopped  # no chunk was written since
 
 
-async def test_it_is_told_how_long_a_stream_outlives_its_client(upstream: Server) -> None:
-    found = await load.departures(upstream, upstream, 7, at_once=3)
-
-    assert dict(found.bad) == {}
-    assert (await counts(upstream))["streams"] == 7
-
-
-async def test_a_stream_that_runs_on_is_told(upstream: Server) -> None:
-    async with answering(mock.answer(b"{}")) as unaware:
-        found = await load.departures(upstream, unaware, 2, at_once=1, most_seconds=0.0)
-
-    assert dict(found.bad) == {"a stream that ran on": 2}
-
-
 async def test_a_big_body_is_answered(upstream: Server) -> None:
     assert await load.big_body(upstream, mib=3) == 200
     assert (await counts(upstream))["calls"] == 1
