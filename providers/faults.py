@@ -59,11 +59,11 @@ OTHER_HOST = Fault(
 )
 BAD_CERTIFICATE = Fault("its TLS certificate is not accepted")
 PLAIN_HTTP = Fault(
-    "it speaks plain HTTP, and the base URL says https://",
+    "it speaks plain HTTP, and the base URL asks for HTTPS",
     "Write http:// in the base URL, or start vLLM with --ssl-certfile and --ssl-keyfile.",
 )
 SPEAKS_TLS = Fault(
-    "it speaks TLS, and the base URL says http://", "Write https:// in the base URL."
+    "it speaks TLS, and the base URL asks for plain HTTP", "Write https:// in the base URL."
 )
 TLS_ENDED = Fault(
     "it closed the connection during the TLS handshake",
