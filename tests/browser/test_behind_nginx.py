@@ -96,7 +96,7 @@ def test_a_chat_page_streams_an_answer_through_nginx(
         AURORA_CORS_ORIGINS=f"https://other.example, {origin}",
         VLLM_BASE_URL=vllm.url,
     )
-    eventually(lambda: [text for text in aurora.messages() if "answers: 1 model" in text])
+    eventually(lambda: aurora.get("/ready").is_success)
     with nginx.nginx(tmp_path, servers, aurora.port) as port:
         page = lan_browser.new_page()
         page.goto(f"{origin}/health")
