@@ -9,10 +9,11 @@ from tests.scripted_vllm import Received, ScriptedVllm
 from tests.scripting import Script, answer
 
 MASTER_KEY = "sk-of-the-adapters-0123456789"
-SECONDS = 30.0
 CONTROL = """
 from providers.models import Provider
-Provider.objects.filter(name="vllm").update(passthrough="control")
+row = Provider.objects.get(name="vllm")
+row.passthrough = "control"
+row.save(update_fields=["passthrough"])
 """
 
 
@@ -34,13 +35,11 @@ def test_an_adapter_can_be_called_in_every_process_once_it_is_loaded(
     one, two = serve(**variables), serve(**variables)
     orm(f"exec({json.dumps(CONTROL)})")
     for aurora in (one, two):
-        eventually(lambda: len(aurora.models(MASTER_KEY)) == 1, SECONDS)  # noqa: B023 - at once
+        eventually(lambda: len(aurora.models(MASTER_KEY)) == 1)  # noqa: B023 - at once
     body = {"lora_name": "sql", "lora_path": "/models/sql"}
 
-    eventually(
-        lambda: one.post("/p/vllm/v1/load_lora_adapter", MASTER_KEY, body).is_success, SECONDS
-    )
+    eventually(lambda: one.post("/p/vllm/v1/load_lora_adapter", MASTER_KEY, body).is_success)
 
     for aurora in (one, two):
-        eventually(lambda: aurora.chat(MASTER_KEY, "sql").is_success, SECONDS)  # noqa: B023
+        eventually(lambda: aurora.chat(MASTER_KEY, "sql").is_success)  # noqa: B023
     assert vllm.received[-1].json["model"] == "sql"
