@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from aurora_site import pages
 from gateway import errors
 from gateway.state.lane import named
+from providers.transactions import FIRST_OF_A_READ
 
 LOCK_SECONDS = 5
 """How long a request waits for what another holds locked."""
@@ -148,8 +149,9 @@ def _watched(failures: list[Failure], execute: Callable[..., Any], sql: Any, *ca
 
 
 def _may_be_limited(sql: Any) -> bool:
-    """After a failed statement PostgreSQL takes nothing before the way back to a savepoint."""
-    return isinstance(sql, str) and not sql.startswith("ROLLBACK TO SAVEPOINT")
+    """After a failed statement PostgreSQL takes nothing before the way back to a savepoint, and
+    nothing before the statement that says what a transaction sees. Neither waits."""
+    return isinstance(sql, str) and not sql.startswith(("ROLLBACK TO SAVEPOINT", FIRST_OF_A_READ))
 
 
 def _limit_waiting() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from providers import aliases, catalog, patterns
 from providers.models import Alias, AliasTarget
 from providers.snapshot import ProviderEntry, served
+from providers.transactions import consistent_read
 
 MOST_SUMMED_UP = 10
 MOST_SUGGESTED = 1000
@@ -59,5 +60,7 @@ class Seen:
 
 def seen_now() -> Seen:
     """Three queries."""
-    written = catalog.written(catalog.enabled_aliases())
-    return Seen(catalog.enabled_providers(), written, aliases.resolve(written).tiers)
+    with consistent_read():
+        written = catalog.written(catalog.enabled_aliases())
+        providers = catalog.enabled_providers()
+    return Seen(providers, written, aliases.resolve(written).tiers)

@@ -18,6 +18,7 @@ from providers.snapshot import (
     Snapshot,
     TargetEntry,
 )
+from providers.transactions import consistent_read
 
 log = logging.getLogger("aurora.catalog")
 MOST_LOGGED_CYCLES = 10
@@ -42,8 +43,13 @@ class Catalog:
 def load() -> Snapshot:
     """The snapshot of the rows as they are now: five queries at most, whatever the number of rows.
 
-    The revision is read first, so that a change made meanwhile is seen as one still to be read.
+    All of them see one moment: a provider is never renamed in it and an alias not yet.
     """
+    with consistent_read():
+        return _loaded()
+
+
+def _loaded() -> Snapshot:
     number = revision.current()
     return Snapshot(
         revision=number,

@@ -12,6 +12,7 @@ from providers import aliases, catalog, health_rows
 from providers.health import Standing
 from providers.models import Provider
 from providers.snapshot import ProviderEntry, served
+from providers.transactions import consistent_read
 
 MOST_NAMED = 20
 FAILING = (Standing.MISCONFIGURED, Standing.UNHEALTHY)
@@ -50,6 +51,7 @@ class Consequences:
             yield f"Targets of {_listed('alias', self.naming)} lead there by name."
 
 
+@consistent_read()
 def of(leaving: Collection[UUID]) -> Consequences:
     """What it means that these servers take no calls any more: nothing for those that take none
     already. Five queries."""
@@ -70,6 +72,7 @@ def of(leaving: Collection[UUID]) -> Consequences:
     )
 
 
+@consistent_read()
 def of_deleting(leaving: Collection[UUID]) -> Consequences:
     """The same, and the aliases that name one of the servers, whether it takes calls or not: its
     name will mean nothing."""

@@ -13,6 +13,7 @@ from uuid import UUID
 from providers import aliases, catalog, patterns
 from providers.models import Provider
 from providers.snapshot import TargetEntry
+from providers.transactions import consistent_read
 
 _AliasTiers = Mapping[str, aliases.Tiers]
 
@@ -33,6 +34,7 @@ class _Server:
         return target.provider in {"", self.name} and target.model in self.models
 
 
+@consistent_read()
 def serving(name: str) -> set[UUID]:
     """The ids of the providers that have the model `name`, or are targets of the alias `name`; if
     there are none, of the alias whose pattern it matches.
@@ -47,6 +49,7 @@ def serving(name: str) -> set[UUID]:
     return _of_alias(alias, tiers, servers) if alias else set()
 
 
+@consistent_read()
 def matching(text: str) -> set[UUID]:
     """As `serving`, and the providers with a model whose name has all words of `text` in it."""
     words, servers = text.casefold().split(), _servers()

@@ -6,19 +6,19 @@ from functools import cache
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from providers.alias_flags import seen_now
 from providers.api.alias_serializers import AliasSerializer
+from providers.api.reading import ConsistentReads
 from providers.api.recording import change
 from providers.api.views import Uncached
 from providers.models import Alias
 
 
-class Aliases(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Alias]):
+class Aliases(Uncached, ConsistentReads, GenericViewSet[Alias]):
     """Public names that lead to models, by name; a slash in one may be written as it is."""
 
     queryset = Alias.objects.prefetch_related("targets__alias").order_by("name")

@@ -17,7 +17,6 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.exceptions import NotFound
-from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,6 +28,7 @@ from providers import consequences, discovery, edits, health_rows, key_edits, mo
 from providers.api import serializers
 from providers.api.errors import Conflict
 from providers.api.permissions import MasterKeyOrStaff
+from providers.api.reading import ConsistentReads
 from providers.api.recording import change
 from providers.models import ApiKey, Provider
 
@@ -58,7 +58,7 @@ class Uncached(APIView):
         return super().finalize_response(request, response, *args, **kwargs)
 
 
-class Providers(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[Provider]):
+class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
     """vLLM servers, by name."""
 
     queryset = Provider.objects.select_related(*health_rows.RELATED).order_by("name")
@@ -190,7 +190,7 @@ def _saved(serializer: BaseSerializer[Any]) -> Any:
     return serializer.save()
 
 
-class ApiKeys(Uncached, ListModelMixin, RetrieveModelMixin, GenericViewSet[ApiKey]):
+class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
     """Callers' keys. They are never deleted: a revoked one keeps its secret from coming back."""
 
     queryset = ApiKey.objects.order_by("-created", "id")
