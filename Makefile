@@ -9,7 +9,7 @@ AGENTS := .agents
 # How many processes run the suite: auto (twice the processors; one for a few files), or a number.
 TEST_WORKERS ?= auto
 
-.PHONY: run test test-long check format bench bench-fleet demo test-vllm test-agents
+.PHONY: run test test-long check format bench bench-fleet torture demo test-vllm test-agents
 
 run: $(RUN)
 	$(BIN)/python manage.py serve
@@ -48,6 +48,10 @@ bench: $(DEV)
 
 bench-fleet: $(DEV)
 	$(BIN)/python -m bench.fleet $(BENCH_ARGS)
+
+# On a PostgreSQL server; TORTURE_ARGS="--database postgres://…" names another than the local one.
+torture: $(DEV)
+	$(BIN)/python -m bench.torture $(TORTURE_ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
