@@ -23,12 +23,17 @@ TRANSLATED_ON_REQUEST = frozenset({"/v1/responses", "/v1/messages", "/v1/message
 """By these a provider whose translation is "always" is not called."""
 
 
+_Key = tuple[UUID, object, str]
+
+
 class MissingRoutes:
     """What this process has learnt, for a while."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[tuple[UUID, object, str], float] = {}
+        self._until: dict[_Key, float] = {}
+        self._models: dict[_Key, frozenset[str]] = {}
+        """What the server served when it was noted."""
         self._version, self._first_end = 0, inf
 
     @property
@@ -37,6 +42,7 @@ class MissingRoutes:
         now = self._clock()
         if now >= self._first_end:
             self._until = {key: until for key, until in self._until.items() if until > now}
+            self._models = {key: self._models[key] for key in self._until}
             self._changed()
         return self._version
 
@@ -48,9 +54,11 @@ class MissingRoutes:
         """`provider` just said that it has no such route. Forgotten after REMEMBERED_SECONDS."""
         if len(self._until) >= MOST_REMEMBERED:
             self._until.clear()
+            self._models.clear()
         now, key = self._clock(), _key(provider, path)
-        is_known = now < self._until.get(key, 0.0)
+        is_known = self._is_noted(provider, path)
         self._until[key] = now + REMEMBERED_SECONDS
+        self._models[key] = frozenset(provider.models)
         if not is_known:
             self._changed()
 
@@ -61,8 +69,15 @@ class MissingRoutes:
             return True
         if provider.routes is not None and path not in provider.routes | ASKED_BY_GET:
             return True
-        return bool(self._until) and self._clock() < self._until.get(_key(provider, path), 0.0)
+        return bool(self._until) and self._is_noted(provider, path)
+
+    def _is_noted(self, provider: ProviderEntry, path: str) -> bool:
+        """A server that has none of its models any more was started anew: nothing is known of it."""
+        key = _key(provider, path)
+        if self._clock() >= self._until.get(key, 0.0):
+            return False
+        return not self._models[key].isdisjoint(provider.models)
 
 
-def _key(provider: ProviderEntry, path: str) -> tuple[UUID, object, str]:
+def _key(provider: ProviderEntry, path: str) -> _Key:
     return provider.id, provider.address, path

@@ -29,11 +29,18 @@ MOST_RETRY_AFTER_DIGITS = 6
 OPTIONAL_ROUTES = {TOKENIZER: "it was started without --enable-tokenizer-info-endpoint"}
 """Why a server lacks a route that any kind of model can have."""
 _LACKING = {
-    Ability.IMAGES: re.compile(r"is not a multimodal model|At most 0 image"),
-    Ability.THINKING_BUDGET: re.compile(r"thinking_token_budget is set but"),
-    Ability.EFFORT: re.compile(r"reasoning_effort.{0,200}(?:not supported|should be)", re.DOTALL),
+    Ability.IMAGES: re.compile(
+        r"\S{1,500} is not a multimodal model|At most 0 image\(s\) may be provided in one prompt\.?"
+    ),
+    Ability.THINKING_BUDGET: re.compile(r"thinking_token_budget is set but .*"),
+    Ability.EFFORT: re.compile(
+        r"reasoning_effort=\S{1,40} is not supported by .*"
+        r"|1 validation error:\s*\{(?:'type': '\w+', )?'loc': \(?'body(?:\.|', ')reasoning_effort'.*",
+        re.DOTALL,
+    ),
 }
-"""How a server words that its model cannot do what a call asks, with a 400."""
+"""How a server words, in a 400, that its model cannot do what a call asks: the whole message. Some
+messages quote the caller, who must not decide what other callers' calls go without."""
 ENGINE_IS_DEAD = b"EngineCore encountered an issue"
 """What vLLM's HTTP server says with a 500 once the process that computes has died."""
 UNKNOWN_MODEL = re.compile(r"The model `.*` does not exist", re.DOTALL)
@@ -144,7 +151,7 @@ def lack(status: int, body: bytes) -> Lacks | None:
     message = _message(_decoded(body)) if status == 400 else None
     if message is None:
         return None
-    found = (ability for ability, words in _LACKING.items() if words.search(message))
+    found = (ability for ability, words in _LACKING.items() if words.fullmatch(message))
     return next((Lacks(ability, status, message) for ability in found), None)
 
 

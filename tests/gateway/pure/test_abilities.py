@@ -42,6 +42,21 @@ def test_a_refusal_for_another_reason_tells_of_no_lack(body):
     assert refusals.lack(400, body) is None
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "1 validation error: {'loc': 'body.seed', 'input': 'm is not a multimodal model'}",
+        "The tool 'At most 0 image(s) may be provided in one prompt.' is unknown",
+        "2 validation errors: {'loc': 'body.seed', 'input': \"'loc': 'body.reasoning_effort'\"}",
+        "1 validation error: {'type': 'int', 'loc': 'body.seed', 'input': 'body.reasoning_effort'}",
+        "Bad stop: thinking_token_budget is set but",
+        "Bad stop: reasoning_effort='x' is not supported by",
+    ],
+)
+def test_words_of_the_caller_that_a_refusal_quotes_tell_of_no_lack(message):
+    assert refusals.lack(400, said(message)) is None
+
+
 def test_what_is_lacking_is_of_one_server_and_model_and_forgotten_in_time():
     now = [0.0]
     abilities = Abilities(lambda: now[0])

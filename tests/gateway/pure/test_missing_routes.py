@@ -109,7 +109,7 @@ def test_a_server_that_is_asked_again_is_the_same_one():
     missing = MissingRoutes()
     missing.note(SILENT, RESPONSES)
 
-    assert missing.lacks(replace(SILENT, models={"other": {}}), RESPONSES)
+    assert missing.lacks(replace(SILENT, models={"m": {}, "adapter": {}}), RESPONSES)
 
 
 def test_only_so_much_is_remembered():
@@ -188,3 +188,13 @@ def test_a_route_is_found_again_just_when_the_version_says_so():
 
     assert missing.version != noted
     assert not missing.lacks(SILENT, RESPONSES)
+
+
+def test_a_server_that_serves_another_model_now_is_asked_anew():
+    routes = MissingRoutes()
+    routes.note(SILENT, RESPONSES)
+
+    restarted = replace(SILENT, models=provider("a", "another").models)
+
+    assert routes.lacks(SILENT, RESPONSES)
+    assert not routes.lacks(restarted, RESPONSES)
