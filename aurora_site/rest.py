@@ -6,10 +6,10 @@ from typing import Any
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "providers.api.authentication.MasterKey",
+        "providers.api.authentication.Key",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["providers.api.permissions.MasterKeyOrStaff"],
+    "DEFAULT_PERMISSION_CLASSES": ["providers.api.permissions.KeyOrStaff"],
     "DEFAULT_PARSER_CLASSES": ["providers.api.parsing.Json"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "providers.api.paging.Pages",
@@ -27,6 +27,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "SourceEnum": "providers.models.Source",
         "StateEnum": "providers.api.serializers.KEY_STATES",
+        "KindEnum": "providers.models.ApiKey.Kind",
         "StandingEnum": "providers.health.Standing",
     },
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gateway.errors import Unauthorized
+from gateway.errors import NotPermitted, Unauthorized
 from gateway.headers import Headers
-from providers import key_headers, secrets
+from providers import key_headers, key_kinds, secrets
 from providers.snapshot import KeyEntry, Snapshot
 
 
@@ -23,16 +24,24 @@ class Caller:
 
 
 def authenticate(headers: Headers, snapshot: Snapshot) -> Caller:
-    """The caller that `headers` name. Raises Unauthorized with what is missing or wrong.
+    """The caller that `headers` name. Raises Unauthorized with what is missing or wrong, and
+    NotPermitted where the only good key is none for calls.
 
     A secret is looked up by its HMAC, whose key nobody outside knows, so the time the look-up takes
     tells nothing of any stored digest. An unknown and an expired key are worded alike.
     """
-    now = datetime.now(UTC)
     shown = key_headers.secrets(headers)
-    for secret in shown:
-        for digest in secrets.digests(secret):
-            key = snapshot.keys.get(digest)
-            if key is not None and key.is_usable(now):
-                return Caller(key)
+    found = _usable(shown, snapshot)
+    key = next((key for key in found if key.may_call), None)
+    if key is not None:
+        return Caller(key)
+    if found:
+        raise NotPermitted(key_kinds.NO_CALLS)
     raise Unauthorized(key_headers.UNKNOWN if shown else key_headers.why_none(headers))
+
+
+def _usable(shown: Iterable[str], snapshot: Snapshot) -> list[KeyEntry]:
+    """The good keys among the secrets, in their order."""
+    now = datetime.now(UTC)
+    found = (snapshot.keys.get(digest) for each in shown for digest in secrets.digests(each))
+    return [key for key in found if key is not None and key.is_usable(now)]

@@ -21,6 +21,7 @@ from gateway.errors import (
     ClientGone,
     GatewayError,
     MissingRoute,
+    NotPermitted,
     NotReady,
     TooBusy,
     Unauthorized,
@@ -123,7 +124,7 @@ class Realtime(AsyncConsumer):
                 await self._client.accept(handshake.chosen(socket.subprotocol), told)
                 try:
                     await self._ended(await self._joined(opened), socket)
-                except Unauthorized as error:
+                except (Unauthorized, NotPermitted) as error:
                     record.reason = error.reason
                     await self._client.close(realtime.after(error))  # before the server's goodbye
                 finally:
@@ -185,7 +186,8 @@ class Realtime(AsyncConsumer):
         return caller
 
     async def _until_key_ends(self) -> NoReturn:
-        """Raises Unauthorized once the key of the session is revoked, or has expired."""
+        """Raises Unauthorized once the key of the session is revoked, or has expired, and
+        NotPermitted once it is no key for calls any more."""
         checked = None
         while True:
             snapshot = self._catalog.current()

@@ -17,6 +17,7 @@ from gateway import queries
 from gateway.errors import (
     GatewayError,
     MissingRoute,
+    NotPermitted,
     Unauthorized,
     UpstreamError,
     UpstreamRefusedKey,
@@ -135,7 +136,7 @@ def to_client(closed: Closed) -> Closed:
 
 def after(error: GatewayError) -> Closed:
     """How a session ends that `error` ends."""
-    code = POLICY if isinstance(error, Unauthorized) else INTERNAL_ERROR
+    code = POLICY if isinstance(error, Unauthorized | NotPermitted) else INTERNAL_ERROR
     return Closed(code, str(error).encode()[:MOST_REASON_BYTES].decode(errors="ignore"))
 
 

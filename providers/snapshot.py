@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from providers import key_kinds
 from providers.addresses import Address
 from providers.patterns import Pattern, compiled, is_pattern
 
@@ -98,7 +99,11 @@ class KeyEntry:
 
     @property
     def is_master(self) -> bool:
-        return self.kind == "master"
+        return self.kind == key_kinds.MASTER
+
+    @property
+    def may_call(self) -> bool:
+        return self.kind in key_kinds.THAT_CALL
 
     def is_usable(self, now: datetime) -> bool:
         """Whether it has not expired since it was read."""

@@ -21,10 +21,11 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from providers import csv_text, key_edits
+from providers import csv_text, key_edits, key_rights
 from providers.admin.history import ObjectHistory
 from providers.admin.key_forms import OverlapForm
 from providers.key_edits import MOST_KEYS, Rotation
+from providers.key_rights import NotAllowed, Rights
 from providers.models import ApiKey
 
 TITLES = {"rotate": "Rotate", "revoke": "Revoke"}
@@ -47,6 +48,14 @@ class BulkKeys(ObjectHistory):
         guarded = require_http_methods(["GET", "POST"])(csrf_protect(view))
         return path(route, self.admin_site.admin_view(guarded), name=f"providers_apikey_{name}")
 
+    def rights(self, request: HttpRequest) -> Rights:
+        """What the user may do to keys, beside the permission to edit them at all."""
+        return key_rights.of_person(request.user.has_perm)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Keys of all kinds: who takes access away hands out nothing."""
+        return request.user.has_perm("providers.change_apikey")
+
     def has_rotate_permission(self, request: HttpRequest) -> bool:
         return self.has_change_permission(request) and self.has_add_permission(request)
 
@@ -56,7 +65,7 @@ class BulkKeys(ObjectHistory):
     ) -> TemplateResponse | None:
         return self._ask(request, queryset, "rotate", OverlapForm())
 
-    @admin.action(description="Revoke", permissions=["change"])
+    @admin.action(description="Revoke", permissions=["revoke"])
     def revoke_selected(
         self, request: HttpRequest, queryset: QuerySet[ApiKey]
     ) -> TemplateResponse | None:
@@ -74,12 +83,12 @@ class BulkKeys(ObjectHistory):
             return asked or HttpResponseRedirect(_list_url())
         try:
             rotations = self._rotate(request, ids, form)
-        except (ValidationError, ApiKey.DoesNotExist) as error:
+        except (ValidationError, NotAllowed, ApiKey.DoesNotExist) as error:
             return self._back(request, _words(error))
         return self._shown_once_together(request, rotations)
 
     def revoke_many_view(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_change_permission(request):
+        if not self.has_revoke_permission(request):
             raise PermissionDenied
         ids = _ids(request)
         if not ids:
@@ -92,14 +101,15 @@ class BulkKeys(ObjectHistory):
 
     @transaction.atomic
     def _rotate(self, request: HttpRequest, ids: list[UUID], form: OverlapForm) -> list[Rotation]:
-        rotations = key_edits.rotate_all(ids, form.cleaned_data["overlap"])
+        overlap = form.cleaned_data["overlap"]
+        rotations = key_edits.rotate_all(ids, overlap, self.rights(request))
         for rotation in rotations:
             self.log_change(request, rotation.old, "Rotated.")
         return rotations
 
     @transaction.atomic
     def _revoke(self, request: HttpRequest, ids: list[UUID]) -> int:
-        revoked = key_edits.revoke_all(ids)
+        revoked = key_edits.revoke_all(ids, self.rights(request))
         for key in revoked:
             self.log_change(request, key, "Revoked.")
         return len(revoked)
@@ -113,21 +123,26 @@ class BulkKeys(ObjectHistory):
             text = f"Choose at most {MOST_KEYS} keys at once. Nothing was changed."
             self.message_user(request, text, messages.ERROR)
             return None
-        taken = [key for key in keys if key.state == "active" or (verb == "revoke" and key.usable)]
+        rights = self.rights(request)
+        may = {"rotate": rights.kinds, "revoke": rights.revokes}[verb]
+        taken = [key for key in keys if key.kind in may and _is_open(key, verb)]
         if not taken:
-            text = f"None of these keys can be {DONE[verb]}: each has ended or is rotated already."
+            text = f"None of these keys can be {DONE[verb]}: {_why_none(keys, verb)}"
             self.message_user(request, text, messages.ERROR)
             return None
-        left = ApiKey.objects.usable().exclude(pk__in=[key.pk for key in taken])
+        with_them = key_edits.made_by(key.pk for key in taken) if verb == "revoke" else []
+        left = ApiKey.objects.exclude(pk__in=[key.pk for key in [*taken, *with_them]])
         return self._bulk_page(
             request,
             f"{verb}_many",
             f"{TITLES[verb]} {len(taken)} API key{'s' * (len(taken) > 1)}?",
             keys=taken,
-            left_out=[key for key in keys if key not in taken],
+            left_out=[(key, _why_not(key, verb)) for key in keys if key not in taken],
+            made_by_them=with_them,
+            keeps_stored=rights.keeps_stored,
             form=form,
             action=reverse(f"admin:providers_apikey_{verb}_many"),
-            is_last=verb == "revoke" and not left.exists(),
+            is_last=verb == "revoke" and not left.in_state("calling").exists(),
         )
 
     def _shown_once_together(
@@ -140,6 +155,7 @@ class BulkKeys(ObjectHistory):
             "secrets",
             f"{len(rotations)} new API keys" if len(rotations) > 1 else "A new API key",
             rotations=rotations,
+            keeps_stored=all(each.keeps_stored for each in rotations),
             table=csv_text.text([("name", "hint", "secret"), *cells]),
             file_name=f"aurora-keys-{timezone.now():%Y-%m-%d-%H%M}.csv",
         )
@@ -177,6 +193,21 @@ def _words(error: Exception) -> str:
     return (
         error.messages[0] if isinstance(error, ValidationError) else f"{error} Nothing was changed."
     )
+
+
+def _is_open(key: ApiKey, verb: str) -> bool:
+    return key.state == "active" or (verb == "revoke" and key.usable)
+
+
+def _why_not(key: ApiKey, verb: str) -> str:
+    """Why a key is not among those that are rotated or revoked."""
+    return f"you may not {verb} {key.kind} keys" if _is_open(key, verb) else key.state
+
+
+def _why_none(keys: list[ApiKey], verb: str) -> str:
+    if any(_is_open(key, verb) for key in keys):
+        return f"you may not {verb} keys of these kinds."
+    return "each has ended or is rotated already."
 
 
 def _list_url() -> str:

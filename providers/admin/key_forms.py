@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from unfold.widgets import (
 )
 
 from providers import edits
+from providers.key_kinds import CLIENT
 from providers.models import ApiKey
 
 OVERLAPS = (
@@ -50,6 +52,18 @@ def _minute(value: datetime | None) -> datetime | None:
     return value.replace(second=0, microsecond=0) if value else None
 
 
+KIND_HELP = (
+    "A client key is for an application, a manager key for a program that manages Aurora; a master"
+    " key can do both."
+)
+
+
+def kind_choices(kinds: Iterable[str]) -> list[tuple[str, str]]:
+    """Those of the kinds that somebody may give to a key."""
+    held = set(kinds)
+    return [(value, str(label)) for value, label in ApiKey.Kind.choices if value in held]
+
+
 class IssueForm(forms.Form):
     """A new key. Its id is chosen with the page, so that a page sent twice issues one key."""
 
@@ -59,17 +73,37 @@ class IssueForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
         help_text="Who uses this key, and for what.",
     )
+    kind = forms.ChoiceField(
+        required=False, widget=UnfoldAdminRadioSelectWidget, help_text=KIND_HELP
+    )
     expires = ExpiryField(validators=[edits.check_is_to_come])
+
+    def __init__(self, data: QueryDict | None = None, *, kinds: Iterable[str], **more: Any) -> None:
+        super().__init__(data, initial={"kind": CLIENT, **more.pop("initial", {})}, **more)
+        cast(forms.ChoiceField, self.fields["kind"]).choices = kind_choices(kinds)
+
+    def clean_kind(self) -> str:
+        """A client key where nothing is chosen."""
+        return self.cleaned_data["kind"] or CLIENT
 
 
 class ApiKeyForm(forms.ModelForm):
-    """What may change of a key: what it is called, and until when it holds."""
+    """What may change of a key: what it is called, what it is for, and until when it holds."""
 
     expires = ExpiryField()
 
     class Meta:
         model = ApiKey
-        fields = ("name", "expires")
+        fields = ("name", "kind", "expires")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "kind" in self.fields:  # not where the page is for looking alone
+            self.fields["kind"].required = False
+
+    def clean_kind(self) -> str:
+        """What is not sent at all stays."""
+        return self.cleaned_data["kind"] or self.instance.kind
 
     def clean_expires(self) -> datetime | None:
         value: datetime | None = self.cleaned_data["expires"]

@@ -24,9 +24,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from providers import key_edits
 from providers.admin import sources
 from providers.admin.bulk_keys import BulkKeys
-from providers.admin.key_forms import ApiKeyForm, IssueForm, RotateForm
+from providers.admin.key_forms import KIND_HELP, ApiKeyForm, IssueForm, RotateForm, kind_choices
+from providers.key_edits import Rotation
+from providers.key_rights import NotAllowed
 from providers.models import ApiKey, ApiKeyQuerySet
 
 STATES = {
@@ -49,25 +52,40 @@ class StateFilter(admin.SimpleListFilter):
         return cast(ApiKeyQuerySet, queryset).in_state(value) if value else queryset
 
 
+class KindFilter(admin.SimpleListFilter):
+    title, parameter_name = "kind", "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in ApiKey.Kind.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        value = self.value()
+        return queryset.filter(kind=value) if value else queryset
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(BulkKeys):
     form = ApiKeyForm
     list_display = (
         "name",
         "ending",
-        "kind",
+        "kind_word",
         "state",
         "made",
         "ends",
         "used",
         "from_where",
     )
-    list_filter = (StateFilter, "source")
+    list_filter = (StateFilter, KindFilter, "source")
     list_per_page = 50
     list_fullwidth = True
     search_fields = ("name", "hint")
-    fields = ("name", "expires")
+    fields = ("name", "kind", "expires")
     change_form_outer_before_template = "admin/providers/apikey/status.html"
+
+    @display(description="Kind", ordering="kind")
+    def kind_word(self, key: ApiKey) -> str:
+        return key.kind
 
     @display(description="State", label=STATES)
     def state(self, key: ApiKey) -> str:
@@ -100,8 +118,16 @@ class ApiKeyAdmin(BulkKeys):
             obj.save(update_fields=form.changed_data)
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """What is over stays as it was."""
-        return super().has_change_permission(request, obj) and (obj is None or obj.usable)
+        """What is over stays as it was, and so does a key of a kind that the user may not issue."""
+        if not super().has_change_permission(request, obj):
+            return False
+        return obj is None or (obj.usable and obj.kind in self.rights(request).kinds)
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "kind":
+            kwargs["choices"] = kind_choices(self.rights(request).kinds)
+            kwargs["help_text"] = KIND_HELP
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """Never: a revoked key is a tombstone, which keeps its secret from coming back."""
@@ -113,14 +139,15 @@ class ApiKeyAdmin(BulkKeys):
         found: ApiKey | None = context.get("original")
         context["show_save_and_add_another"] = False
         if found:
-            key = ApiKey.objects.select_related("successor").get(pk=found.pk)
-            may_change = self.has_change_permission(request, key)
+            key = ApiKey.objects.select_related("successor", "issued_by").get(pk=found.pk)
+            may_change = self.has_change_permission(request)
             context["status"] = {
                 "key": key,
                 "colour": STATES[key.state],
                 "unnamed": sources.key_note(key),
                 "rotate_url": _url("rotate", key.pk) if self._may_rotate(request, key) else "",
-                "revoke_url": _url("revoke", key.pk) if may_change else "",
+                "revoke_url": _url("revoke", key.pk) if self._may_revoke(request, key) else "",
+                "is_beyond": may_change and key.kind not in self.rights(request).kinds,
                 "successor_url": _url("change", key.successor_id) if key.successor_id else "",
             }
         return super().render_change_form(request, context, *args, **kwargs)
@@ -138,8 +165,9 @@ class ApiKeyAdmin(BulkKeys):
         if not self.has_add_permission(request):
             raise PermissionDenied
         if request.method != "POST":
-            return self._page(request, "issue", form=IssueForm(initial={"id": uuid4()}))
-        form = IssueForm(request.POST)
+            form = IssueForm(kinds=self.rights(request).kinds, initial={"id": uuid4()})
+            return self._page(request, "issue", form=form)
+        form = IssueForm(request.POST, kinds=self.rights(request).kinds)
         if not form.is_valid():
             return self._page(request, "issue", form=form)
         held = ApiKey.objects.filter(pk=form.cleaned_data["id"]).first()
@@ -147,7 +175,7 @@ class ApiKeyAdmin(BulkKeys):
             text = f"{held} was issued already. Its secret cannot be shown again."
             self.message_user(request, text, messages.WARNING)
             return HttpResponseRedirect(_url("change", held.pk))
-        key, secret = ApiKey.objects.issue(**form.cleaned_data)
+        key, secret = key_edits.issue(self.rights(request), **form.cleaned_data)
         self.log_addition(request, key, "Issued.")
         return self._shown_once(request, key, secret)
 
@@ -158,26 +186,33 @@ class ApiKeyAdmin(BulkKeys):
             return self._refused(request, key, "rotated")
         form = RotateForm(request.POST or None, key=key)
         if request.method != "POST" or not form.is_valid():
-            return self._page(request, "rotate", key=key, form=form)
+            keeps_stored = self.rights(request).keeps_stored
+            return self._page(request, "rotate", key=key, form=form, keeps_stored=keeps_stored)
         try:
-            successor, secret = key.rotate(**form.cleaned_data)
-        except ValidationError as error:
-            self.message_user(request, error.messages[0], messages.ERROR)
+            [made] = key_edits.rotate_all(
+                [key.pk], rights=self.rights(request), **form.cleaned_data
+            )
+        except (ValidationError, NotAllowed) as error:
+            text = error.messages[0] if isinstance(error, ValidationError) else str(error)
+            self.message_user(request, text, messages.ERROR)
             return HttpResponseRedirect(_url("change", key.pk))
-        self.log_change(request, key, "Rotated.")
-        return self._shown_once(request, successor, secret, predecessor=key)
+        self.log_change(request, made.old, "Rotated.")
+        return self._shown_once(request, made.successor, made.secret, made)
 
     @transaction.atomic
     def revoke_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         key = get_object_or_404(ApiKey, pk=object_id)
-        if not self.has_change_permission(request, key):
+        if not self._may_revoke(request, key):
             return self._refused(request, key, "revoked")
         if request.method != "POST":
-            return self._page(request, "revoke", key=key)
-        key.revoke()
+            return self._page(request, "revoke", key=key, **_lost_with(key))
+        [key] = key_edits.revoke_all([key.pk], self.rights(request))
         self.log_change(request, key, "Revoked.")
         self.message_user(request, f"{key} is revoked.", messages.SUCCESS)
         return HttpResponseRedirect(_url("change", key.pk))
+
+    def _may_revoke(self, request: HttpRequest, key: ApiKey) -> bool:
+        return key.usable and self.has_revoke_permission(request)
 
     def _may_rotate(self, request: HttpRequest, key: ApiKey) -> bool:
         return (
@@ -195,15 +230,18 @@ class ApiKeyAdmin(BulkKeys):
         return HttpResponseRedirect(_url("change", key.pk))
 
     def _shown_once(
-        self, request: HttpRequest, key: ApiKey, secret: str, predecessor: ApiKey | None = None
+        self, request: HttpRequest, key: ApiKey, secret: str, rotation: Rotation | None = None
     ) -> HttpResponse:
         """The page with the secret. It answers the POST itself, so the secret is kept nowhere."""
         context: dict[str, Any] = {
             "key": key,
             "secret": secret,
-            "predecessor": predecessor,
+            "predecessor": rotation.old if rotation else None,
+            "keeps_stored": rotation.keeps_stored if rotation else True,
             "key_url": _url("change", key.pk),
-            "models_url": request.build_absolute_uri("/v1/models"),
+            "example_url": request.build_absolute_uri(
+                "/v1/models" if key.may_call else "/api/providers"
+            ),
         }
         answer = self._page(request, "secret", **context)
         answer["Cache-Control"] = "no-store"
@@ -235,6 +273,16 @@ class ApiKeyAdmin(BulkKeys):
             "back_url": back,
         }
         return TemplateResponse(request, f"admin/providers/apikey/{name}.html", context)
+
+
+def _lost_with(key: ApiKey) -> dict[str, Any]:
+    """What ends with `key`, and whether nobody could call, or manage, any more."""
+    with_it = key_edits.made_by([key.pk])
+    left = ApiKey.objects.exclude(pk__in=[each.pk for each in [key, *with_it]])
+    return {
+        "made_by_it": with_it,
+        "is_last_manager": key.may_manage and not left.in_state("managing").exists(),
+    }
 
 
 def _moment(when: datetime) -> SafeString:

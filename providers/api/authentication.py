@@ -1,4 +1,4 @@
-"""Who calls the management API: a master key, or (the framework's own part) an admin's session."""
+"""Who calls the management API: a key, or (the framework's own part) an admin's session."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from providers.models import ApiKey
 USE_NOTED_EVERY = timedelta(seconds=5)
 
 
-class MasterKey(BaseAuthentication):
-    """A key in any of `key_headers`. `request.auth` is the key.
+class Key(BaseAuthentication):
+    """A key in any of `key_headers`, of any kind. `request.auth` is the key: of several the first
+    that is for this API.
 
     It is looked up by its digest. A refused key is never taken for a session's request.
     """
@@ -31,11 +32,11 @@ class MasterKey(BaseAuthentication):
         if not any(name == b"authorization" or name in key_headers.PLAIN for name, _ in headers):
             return None  # as a browser's
         shown = key_headers.secrets(headers)
-        for secret in shown:
-            key = ApiKey.objects.usable().holding(secret)
-            if key is not None:
-                _note_use(key)
-                return AnonymousUser(), key
+        found = [key for each in shown if (key := ApiKey.objects.usable().holding(each))]
+        if found:
+            key = next((key for key in found if key.may_manage), found[0])
+            _note_use(key)
+            return AnonymousUser(), key
         raise AuthenticationFailed(key_headers.UNKNOWN if shown else key_headers.why_none(headers))
 
     def authenticate_header(self, request: Request) -> str:
@@ -48,10 +49,10 @@ def _note_use(key: ApiKey) -> None:
         ApiKey.objects.filter(pk=key.pk).update(last_used=now)
 
 
-class MasterKeyScheme(OpenApiAuthenticationExtension):
+class KeyScheme(OpenApiAuthenticationExtension):
     """How the schema names it."""
 
-    target_class = "providers.api.authentication.MasterKey"
+    target_class = "providers.api.authentication.Key"
     name = "masterKey"
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:

@@ -237,6 +237,12 @@ class OutcomeSerializer(serializers.Serializer[Any]):
 class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
     """A key without its secret."""
 
+    kind = serializers.ChoiceField(
+        choices=ApiKey.Kind.choices,
+        required=False,
+        help_text="client: calls on /v1 and /p. manager: this API. master: both. A new key is a"
+        " client key unless this says otherwise.",
+    )
     state = serializers.ChoiceField(choices=KEY_STATES, read_only=True)
 
     class Meta:
@@ -253,15 +259,16 @@ class ApiKeySerializer(Strict, serializers.ModelSerializer[ApiKey]):
             "source",
             "unnamed",
             "successor",
+            "issued_by",
         )
         read_only_fields = (
-            "kind",
             "hint",
             "created",
             "last_used",
             "source",
             "unnamed",
             "successor",
+            "issued_by",
         )
 
     def validate_expires(self, value: datetime | None) -> datetime | None:
@@ -276,6 +283,18 @@ class IssuedKeySerializer(ApiKeySerializer):
 
     class Meta(ApiKeySerializer.Meta):
         fields = (*ApiKeySerializer.Meta.fields, "secret")
+
+
+class RotatedKeySerializer(IssuedKeySerializer):
+    """A successor with its secret, which is shown this once."""
+
+    keeps_stored_responses = serializers.BooleanField(
+        read_only=True,
+        help_text="Whether it reads the responses and conversations that the old key stored.",
+    )
+
+    class Meta(IssuedKeySerializer.Meta):
+        fields = (*IssuedKeySerializer.Meta.fields, "keeps_stored_responses")
 
 
 class OverlapSerializer(Strict):

@@ -16,7 +16,8 @@ from django.utils.functional import cached_property
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView
-from rest_framework.exceptions import NotFound
+from rest_framework import exceptions
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,9 +28,13 @@ from rest_framework.viewsets import GenericViewSet
 from providers import consequences, discovery, edits, health_rows, key_edits, model_search
 from providers.api import serializers
 from providers.api.errors import Conflict
-from providers.api.permissions import MasterKeyOrStaff
+from providers.api.key_actors import rights
+from providers.api.permissions import KeyOrStaff
 from providers.api.reading import ConsistentReads
 from providers.api.recording import change
+from providers.key_edits import Rotation
+from providers.key_kinds import CLIENT
+from providers.key_rights import NotAllowed
 from providers.models import ApiKey, Provider
 
 MODEL = OpenApiParameter(
@@ -37,6 +42,8 @@ MODEL = OpenApiParameter(
     description="Only the servers that have this model, disabled ones among them. A model's id,"
     " `<provider>/<id>`, `vllm/<id>` or an alias.",
 )
+
+KIND = OpenApiParameter("kind", enum=ApiKey.Kind.values, description="Only keys of this kind.")
 
 WARNINGS_HEADER = "Aurora-Warnings"
 MOST_WARNING_CHARACTERS = 500
@@ -207,56 +214,80 @@ class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
         "revoke_many": ("providers.change_apikey",),
     }
 
+    @extend_schema(parameters=[KIND])
+    def list(self, request: Request) -> Response:
+        """All keys, or those of one kind."""
+        return super().list(request)
+
+    def get_queryset(self) -> QuerySet[ApiKey]:
+        rows = super().get_queryset()
+        kind = self.request.query_params.get("kind")
+        if kind is None or self.action != "list":
+            return rows
+        if kind not in ApiKey.Kind.values:
+            told = f"One of {', '.join(ApiKey.Kind.values)}."
+            raise exceptions.ValidationError({"kind": [told]})
+        return rows.filter(kind=kind)
+
     @extend_schema(responses={201: serializers.IssuedKeySerializer})
     def create(self, request: Request) -> Response:
         """Issue a key. Its `secret` is in this answer and nowhere else."""
         sent = self.get_serializer(data=request.data)
         sent.is_valid(raise_exception=True)
-        with change(request):
-            key, secret = ApiKey.objects.issue(**sent.validated_data)
-        return self._shown_once(key, secret)
+        with change(request), _conflicts():
+            key, secret = key_edits.issue(
+                rights(request), **{"kind": CLIENT, **sent.validated_data}
+            )
+        return Response({**self.get_serializer(key).data, "secret": secret}, 201)
 
     def partial_update(self, request: Request, id: UUID) -> Response:
-        """Change the name, or the expiry, of a key that is usable."""
-        with change(request):
-            key = _locked_key(id)
+        """Change the name, the kind or the expiry of a key that is usable; not the key's own."""
+        with change(request), _conflicts():
+            locked = key_edits.lock([id], rights(request))
+            [key] = locked.keys
             if not key.usable:
                 raise Conflict(f"This key is {key.state}: it cannot be changed.")
-            key = _saved(self.get_serializer(key, data=request.data, partial=True))
-        return Response(self.get_serializer(key).data)
+            sent = self.get_serializer(key, data=request.data, partial=True)
+            sent.is_valid(raise_exception=True)
+            changed = {"kind": key.kind, "expires": key.expires} | sent.validated_data
+            key_edits.check_change(key, locked.rights, changed["kind"], changed["expires"])
+            sent.save()
+        return Response(sent.data)
 
     @extend_schema(
-        request=serializers.RotateSerializer, responses={201: serializers.IssuedKeySerializer}
+        request=serializers.RotateSerializer, responses={201: serializers.RotatedKeySerializer}
     )
     def rotate(self, request: Request, id: UUID) -> Response:
-        """Issue a successor, whose `secret` is in this answer alone; the old key goes on a while."""
+        """Issue a successor, whose `secret` is in this answer alone; the old key goes on a while.
+
+        A key cannot rotate itself, and only a master key hands on what the old key stored."""
         sent = serializers.RotateSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         with change(request), _conflicts():
-            successor, secret = _locked_key(id).rotate(**sent.rotation())
-        return self._shown_once(successor, secret)
+            [made] = key_edits.rotate_all([id], rights=rights(request), **sent.rotation())
+        return Response(self._rotated(made), 201)
 
     @extend_schema(request=None)
     def revoke(self, request: Request, id: UUID) -> Response:
-        """End a key for good. Revoking again changes nothing."""
-        with change(request):
-            key = _locked_key(id)
-            if not key.revoked:
-                key.revoke()
+        """End a key for good, and the manager and master keys that it made. Revoking again changes
+        nothing. The last manager or master key is revoked in the admin alone."""
+        with change(request), _conflicts():
+            [key] = key_edits.revoke_all([id], rights(request))
         return Response(self.get_serializer(key).data)
 
     @extend_schema(
         operation_id="keys_rotate_many",
         request=serializers.RotateManySerializer,
-        responses={201: serializers.IssuedKeySerializer(many=True)},
+        responses={201: serializers.RotatedKeySerializer(many=True)},
     )
     def rotate_many(self, request: Request) -> Response:
         """Rotate all these keys, or none. Their successors, each with its `secret`, in that order."""
         sent = serializers.RotateManySerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         with change(request), _conflicts():
-            rotations = key_edits.rotate_all(sent.validated_data["ids"], sent.overlap)
-        return Response([self._with_secret(r.successor, r.secret) for r in rotations], 201)
+            ids = sent.validated_data["ids"]
+            rotations = key_edits.rotate_all(ids, sent.overlap, rights(request))
+        return Response([self._rotated(each) for each in rotations], 201)
 
     @extend_schema(
         operation_id="keys_revoke_many",
@@ -268,35 +299,32 @@ class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
         sent = serializers.ChosenKeysSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         with change(request), _conflicts():
-            keys = key_edits.revoke_all(sent.validated_data["ids"])
+            keys = key_edits.revoke_all(sent.validated_data["ids"], rights(request))
         return Response(self.get_serializer(keys, many=True).data)
 
-    def _shown_once(self, key: ApiKey, secret: str) -> Response:
-        return Response(self._with_secret(key, secret), 201)
-
-    def _with_secret(self, key: ApiKey, secret: str) -> dict[str, Any]:
-        return {**self.get_serializer(key).data, "secret": secret}
+    def _rotated(self, made: Rotation) -> dict[str, Any]:
+        successor = self.get_serializer(made.successor).data
+        return {**successor, "secret": made.secret, "keeps_stored_responses": made.keeps_stored}
 
 
 @contextmanager
 def _conflicts() -> Iterator[None]:
-    """What the keys' states do not allow is 409, a key that is not there 404."""
+    """What the keys' states do not allow is 409, what whoever asks may not do 403, a key that is not
+    there 404."""
     try:
         yield
     except ValidationError as error:
         raise Conflict(error.messages[0]) from None
     except ApiKey.DoesNotExist as error:
         raise NotFound(str(error)) from None
-
-
-def _locked_key(id: UUID) -> ApiKey:
-    return get_object_or_404(ApiKey.objects.select_for_update(), pk=id)
+    except NotAllowed as error:
+        raise PermissionDenied(str(error)) from None
 
 
 class Schema(Uncached, SpectacularAPIView):
     """The OpenAPI 3 description of this API, as JSON or (?format=yaml) YAML."""
 
-    permission_classes = [MasterKeyOrStaff]
+    permission_classes = [KeyOrStaff]
     renderer_classes: list[type[BaseRenderer]] = [
         OpenApiJsonRenderer,
         JSONRenderer,

@@ -12,7 +12,7 @@ from django.db import models, transaction
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
-from providers import secrets
+from providers import key_kinds, secrets
 from providers.models.sources import Source
 
 
@@ -26,11 +26,14 @@ SAME_SPAN = SameSpan.SAME_SPAN
 
 
 def _conditions() -> dict[str, Q]:
-    """What holds now of the keys in each state, and of the "usable" ones."""
+    """What holds now of the keys in each state, and of the usable ones: all, those for calls, and
+    those for the management API."""
     unexpired = Q(expires=None) | Q(expires__gt=timezone.now())
     unended = Q(revoked=None, retired=None)
     return {
         "usable": unended & unexpired,
+        "calling": unended & unexpired & Q(kind__in=key_kinds.THAT_CALL),
+        "managing": unended & unexpired & Q(kind__in=key_kinds.THAT_MANAGE),
         "active": unended & unexpired & Q(successor=None),
         "rotated": unended & unexpired & ~Q(successor=None),
         "expired": unended & ~unexpired,
@@ -41,11 +44,12 @@ def _conditions() -> dict[str, Q]:
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> ApiKeyQuerySet:
-        """The keys a call is accepted with now."""
+        """The keys that are accepted now: see `ApiKey.Kind` for where."""
         return self.in_state("usable")
 
     def in_state(self, state: str) -> ApiKeyQuerySet:
-        """The keys of which `ApiKey.state` says so now, or all "usable" ones; none for other words."""
+        """The keys of which `ApiKey.state` says so now, or all "usable", "calling" or "managing"
+        ones; none for other words."""
         conditions = _conditions()
         return self.filter(conditions[state]) if state in conditions else self.none()
 
@@ -59,12 +63,14 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return {name.removesuffix("_keys"): n for name, n in self.aggregate(**counts).items()}
 
     def issue(self, name: str, **fields: Any) -> tuple[ApiKey, str]:
-        """A new master key and its secret, which is nowhere else and cannot be had again."""
+        """A new key, for calls unless `kind` says otherwise, and its secret, which is nowhere else
+        and cannot be had again."""
         secret = secrets.new_key()
-        return self.register(secret, name=name, **fields), secret
+        return self.register(secret, **{"kind": key_kinds.CLIENT, **fields, "name": name}), secret
 
     def register(self, secret: str, **fields: Any) -> ApiKey:
-        """A key for a secret that somebody else chose."""
+        """A key for a secret that somebody else chose: a master key unless `kind` says otherwise."""
+        fields.setdefault("kind", key_kinds.MASTER)
         return self.create(digest=secrets.digests(secret)[0], hint=secrets.hint(secret), **fields)
 
     def holding(self, secret: str) -> ApiKey | None:
@@ -80,11 +86,18 @@ class ApiKey(models.Model):
     """
 
     class Kind(models.TextChoices):
-        MASTER = "master", "master"
+        CLIENT = key_kinds.CLIENT, "client: calls"
+        MANAGER = key_kinds.MANAGER, "manager: the management API"
+        MASTER = key_kinds.MASTER, "master: calls and the management API"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80, help_text="Who uses this key, and for what.")
-    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.MASTER)
+    kind = models.CharField(
+        max_length=16,
+        choices=Kind.choices,
+        default=Kind.CLIENT,
+        help_text="What it is accepted for.",
+    )
     hint = models.CharField(max_length=16, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created = models.DateTimeField(auto_now_add=True)
@@ -99,11 +112,20 @@ class ApiKey(models.Model):
     successor = models.OneToOneField(
         "self", models.SET_NULL, null=True, editable=False, related_name="predecessor"
     )
+    issued_by = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="issued",
+        help_text="The key that made it over the management API; null: a person or Aurora did.",
+    )
     owner = models.UUIDField(
         default=uuid.uuid4,
         editable=False,
         db_index=True,
-        help_text="Who owns what is kept: the same for a key and all that it is rotated into.",
+        help_text="Who owns what is kept: the same for a key and all that it is rotated into, but"
+        " where whoever rotated it may not read what it stored.",
     )
     last_used = models.DateTimeField(null=True, editable=False)
     source = models.CharField(
@@ -115,8 +137,16 @@ class ApiKey(models.Model):
     class Meta:
         verbose_name = "API key"
         ordering = ("-created",)
+        permissions = (
+            ("issue_manager_apikey", "Can issue, change and rotate manager keys"),
+            ("issue_master_apikey", "Can issue, change and rotate keys of all kinds"),
+            ("take_over_stored_apikey", "Can rotate keys with the responses that they stored"),
+        )
         constraints = (
-            models.CheckConstraint(condition=Q(kind__in=["master"]), name="api_key_kind_is_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=[key_kinds.CLIENT, key_kinds.MANAGER, key_kinds.MASTER]),
+                name="api_key_kind_is_known",
+            ),
             models.CheckConstraint(
                 condition=Q(source__in=Source.values), name="api_key_source_is_known"
             ),
@@ -127,6 +157,14 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint})"
+
+    @property
+    def may_call(self) -> bool:
+        return self.kind in key_kinds.THAT_CALL
+
+    @property
+    def may_manage(self) -> bool:
+        return self.kind in key_kinds.THAT_MANAGE
 
     @property
     def usable(self) -> bool:
@@ -153,11 +191,17 @@ class ApiKey(models.Model):
 
     @transaction.atomic
     def rotate(
-        self, overlap: timedelta, expires: datetime | SameSpan | None = SAME_SPAN
+        self,
+        overlap: timedelta,
+        expires: datetime | SameSpan | None = SAME_SPAN,
+        *,
+        keeps_stored: bool = True,
+        issued_by: uuid.UUID | None = None,
     ) -> tuple[ApiKey, str]:
         """A successor and its secret; this key goes on for `overlap`, or to its own earlier expiry.
 
-        The successor lives as long as this key was to, or until `expires`; None: for ever.
+        The successor lives as long as this key was to, or until `expires`; None: for ever. It reads
+        what this key stored only if `keeps_stored`; `issued_by` is the key that asked for it.
         Raises ValidationError if this key is not usable or has been rotated before.
         """
         held = ApiKey.objects.select_for_update().get(pk=self.pk)
@@ -165,9 +209,10 @@ class ApiKey(models.Model):
             raise ValidationError(f"This key is {held.state}: it cannot be rotated.")
         successor, secret = ApiKey.objects.issue(
             self.name,
-            kind=self.kind,
-            owner=held.owner,
+            kind=held.kind,
+            owner=held.owner if keeps_stored else uuid.uuid4(),
             expires=held.next_expiry if isinstance(expires, SameSpan) else expires,
+            issued_by_id=issued_by,
         )
         end = timezone.now() + overlap
         self.expires = min(end, held.expires or end)

@@ -117,11 +117,24 @@ def _revived(key: ApiKey, label: str) -> list[str]:
         return [f"{label}: this key was rotated, so it is usable {until}; set its successor"]
     if key.expires and key.expires <= timezone.now():
         return [f"{label}: this key has expired, so it is not usable; set another"]
+    return [*_unretired(key, label), *_of_another_kind(key, label)]
+
+
+def _unretired(key: ApiKey, label: str) -> list[str]:
     if key.retired is None:
         return []
     key.retired = None
     key.save(update_fields=["retired"])
     return [f"{label}: its key had been retired and is accepted again"]
+
+
+def _of_another_kind(key: ApiKey, label: str) -> list[str]:
+    """What a person has made of it stays: a restart gives nobody more than that."""
+    if key.kind == ApiKey.Kind.MASTER:
+        return []
+    return [
+        f"{label}: this key is a {key.kind} key and stays one; its kind is changed in the admin"
+    ]
 
 
 def _short(secret: str, label: str) -> list[str]:
@@ -157,6 +170,6 @@ def _still_accepted(keys: Sequence[ApiKey]) -> list[str]:
 
 
 def _without_access() -> list[str]:
-    if ApiKey.objects.usable().exists():
+    if ApiKey.objects.in_state("calling").exists():
         return []
     return [f"No key means no access: set {VARIABLE} or add a key in the admin."]

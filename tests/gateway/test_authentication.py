@@ -133,3 +133,48 @@ def test_an_expired_and_an_unknown_key_are_told_the_same(gateway, vllm):
 
     expired = gateway.call("POST", CHAT, chat())
     assert expired.body == gateway.call("POST", CHAT, chat(), key="unknown").body
+
+
+MANAGER_KEY = "a-manager-secret-of-these-tests"
+
+
+@pytest.fixture
+def manager(gateway, vllm):
+    keys = {
+        MASTER_KEY: key_of(MASTER_KEY, kind="client"),
+        MANAGER_KEY: key_of(MANAGER_KEY, kind="manager"),
+    }
+    gateway.publish(provider(vllm.url), keys=keys)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", CHAT),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/responses/resp_1"),
+        ("POST", "/p/alpha/tokenize"),
+        ("GET", "/p/alpha/metrics"),
+    ],
+)
+def test_a_manager_key_makes_no_calls(gateway, vllm, manager, method, path):
+    body = chat() if method == "POST" else b""
+    refused = gateway.call(method, path, body, key=MANAGER_KEY)
+
+    assert (refused.status, error_of(refused)["type"]) == (403, "permission_error")
+    assert error_of(refused)["code"] == "not_permitted"
+    assert "a client or master key" in error_of(refused)["message"]
+    assert vllm.received == []
+
+
+def test_a_manager_key_is_refused_in_the_callers_dialect(gateway, manager):
+    refused = gateway.call("POST", "/v1/messages", chat(), key=MANAGER_KEY).json
+
+    assert (refused["type"], refused["error"]["type"]) == ("error", "permission_error")
+    assert "a client or master key" in refused["error"]["message"]
+
+
+def test_a_key_for_calls_suffices_beside_a_manager_key(gateway, manager):
+    both = [("Authorization", f"Bearer {MANAGER_KEY}"), ("x-api-key", MASTER_KEY)]
+
+    assert gateway.call("POST", CHAT, chat(), both, key=None).status == 200

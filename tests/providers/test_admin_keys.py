@@ -301,7 +301,7 @@ def test_only_what_the_state_allows_is_offered(admin_client: Client, state: str)
     assert ('name="_save"' in shown) == (state in {"active", "rotated"})
 
 
-def test_name_and_expiry_are_all_that_an_edit_changes(admin_client: Client) -> None:
+def test_name_kind_and_expiry_are_all_that_an_edit_changes(admin_client: Client) -> None:
     held = key()
     moment = (timezone.now() + DAY).replace(second=0, microsecond=0)
     sent = {
@@ -309,14 +309,15 @@ def test_name_and_expiry_are_all_that_an_edit_changes(admin_client: Client) -> N
         "expires": f"{moment:%Y-%m-%dT%H:%M}",
         "digest": "0" * 64,
         "revoked": "2026-01-01",
-        "kind": "client",
+        "owner": str(uuid4()),
     }
 
     assert admin_client.post(page(held), sent).status_code == 302
 
     changed = ApiKey.objects.get()
     assert (changed.name, changed.expires) == ("New name", moment)
-    assert (changed.digest, changed.revoked, changed.kind) == (held.digest, None, "master")
+    assert (changed.digest, changed.revoked, changed.kind) == (held.digest, None, held.kind)
+    assert changed.owner == held.owner
 
 
 def test_an_edit_of_the_name_keeps_the_expiry_to_the_second(admin_client: Client) -> None:

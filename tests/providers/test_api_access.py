@@ -84,7 +84,7 @@ def done(method: str, path: str) -> int:
 @pytest.fixture(autouse=True)
 def rows() -> None:
     provider("gpu-1.lab", base_url="http://127.0.0.1:1/v1")
-    master_key("aurora-the-key-of-another-0123456789", id=KEY_ID)
+    master_key("aurora-the-key-of-another-0123456789", id=KEY_ID, kind="client")
     Alias.objects.create(name="org/chat").targets.create(model="m")
 
 

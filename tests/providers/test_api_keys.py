@@ -21,7 +21,7 @@ from tests.providers.api_client import KEYS, MASTER, Api, master_key, refusal
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
 MEMBERS = {
-    "id", "name", "kind", "hint", "state", "expires", "created", "last_used", "source", "unnamed", "successor",
+    "id", "name", "kind", "hint", "state", "expires", "created", "last_used", "source", "unnamed", "successor", "issued_by",
 }  # fmt: skip
 
 
@@ -40,11 +40,12 @@ def issued(api: Api, **fields: Any) -> Any:
 def test_a_key_is_issued_with_its_secret_and_works(api: Api) -> None:
     before = revision.current()
 
-    key = issued(api)
+    key = issued(api, kind="manager")
 
     assert set(key) == MEMBERS | {"secret"}
-    assert (key["name"], key["state"], key["source"], key["expires"]) == (
+    assert (key["name"], key["kind"], key["state"], key["source"], key["expires"]) == (
         "Chat UI",
+        "manager",
         "active",
         "admin",
         None,
@@ -87,7 +88,9 @@ def test_the_secret_and_digest_are_in_no_other_answer_and_not_in_the_history(api
         {"name": "a", "expires": "tomorrow"},
         {"name": "a", "expires": "9999-12-31T23:59:59-23:00"},
         {"name": "a", "secret": "chosen-by-the-caller"},
-        {"name": "a", "kind": "master"},
+        {"name": "a", "kind": "owner"},
+        {"name": "a", "kind": None},
+        {"name": "a", "issued_by": None},
         {"name": "a", "digest": "0" * 64},
         {"name": "a", "expire": None},
     ],
@@ -127,7 +130,7 @@ def test_nothing_else_of_a_key_changes(api: Api, sent: Any) -> None:
 
 @pytest.mark.parametrize("overlap", [0, 3600, 31_536_000])
 def test_a_rotated_key_goes_on_for_its_overlap(api: Api, overlap: int) -> None:
-    key = issued(api)
+    key = issued(api, kind="master")
 
     answer = api.post(f"{KEYS}/{key['id']}/rotate", {"overlap_seconds": overlap})
 
@@ -221,7 +224,8 @@ def test_a_key_is_not_rotated_twice(api: Api) -> None:
 
 def test_many_keys_are_rotated_in_one_call_each_with_its_secret(api: Api) -> None:
     until = (timezone.now() + 90 * DAY).isoformat()
-    keys = [issued(api, name="a"), issued(api, name="b", expires=until), issued(api, name="c")]
+    named: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "expires": until}, {"name": "c"}]
+    keys = [issued(api, kind="manager", **each) for each in named]
     ids = [key["id"] for key in keys]
 
     answer = api.post(f"{KEYS}/rotate", {"ids": ids, "overlap_seconds": 0})

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 FIRST = ("providers", "0001_initial")
 SECOND = ("providers", "0002_routes_translation_and_owners")
+BEFORE_KINDS = ("providers", "0008_login_attempts")
+KINDS = ("providers", "0009_key_kinds")
 
 
 def migrated(*targets: tuple[str, str]) -> Any:
@@ -92,3 +94,27 @@ def test_the_way_back_loses_no_key(key):
     migrated(SECOND)
     back = migrated(FIRST)
     assert [held.name for held in back.get_model("providers", "ApiKey").objects.all()] == ["after"]
+
+
+@pytest.fixture
+def before_kinds() -> Iterator[Any]:
+    """The apps as they were when each key was a master key."""
+    yield migrated(BEFORE_KINDS)
+    migrated(*MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+
+def test_a_key_that_there_was_before_there_were_kinds_stays_a_master_key(before_kinds):
+    before_kinds.get_model("providers", "ApiKey").objects.create(name="a", digest="a", hint="…")
+
+    held = migrated(KINDS).get_model("providers", "ApiKey").objects.get()
+
+    assert (held.kind, held.issued_by) == ("master", None)
+
+
+def test_the_release_before_goes_on_making_master_keys_after_the_migration(before_kinds):
+    migrated(KINDS)
+
+    keys = before_kinds.get_model("providers", "ApiKey").objects
+    keys.create(name="a", digest="a", hint="…")
+
+    assert keys.get().kind == "master"

@@ -197,7 +197,7 @@ def test_an_issued_key_is_known_by_its_secret_which_is_not_kept():
     assert (held.name, held.source, held.kind, held.hint) == (
         "who",
         "env",
-        "master",
+        "client",
         f"…{secret[-4:]}",
     )
     assert secret not in repr(held.__dict__)

@@ -188,11 +188,29 @@ def test_keys_of_the_admin_are_never_retired():
 
 
 def test_a_key_of_the_admin_may_stand_in_the_variable_and_stays_the_admins():
-    _, secret = ApiKey.objects.issue("made in the admin")
+    _, secret = ApiKey.objects.issue("made in the admin", kind="master")
 
     assert keys.seed_master_keys([secret]) == []
     assert keys.seed_master_keys([], prune=True) == []
     assert (key(secret).source, key(secret).state) == (Source.ADMIN, "active")
+
+
+@pytest.mark.parametrize("kind", ["client", "manager"])
+def test_a_key_of_another_kind_gets_no_more_rights_by_standing_in_the_variable(kind):
+    _, secret = ApiKey.objects.issue("made in the admin", kind=kind)
+
+    [told, *_] = keys.seed_master_keys([secret])
+
+    assert told == (
+        f"AURORA_MASTER_KEY: this key is a {kind} key and stays one; its kind is changed in the admin"
+    )
+    assert key(secret).kind == kind
+
+
+def test_a_manager_key_alone_gives_nobody_access_to_calls():
+    ApiKey.objects.issue("for Terraform", kind="manager")
+
+    assert keys.seed_master_keys([]) == [NO_ACCESS]
 
 
 def test_a_revoked_key_is_not_brought_back():

@@ -143,7 +143,18 @@ async def test_passthrough_may_be_off(gateway, vllm):
     assert (answer.status, error_of(answer)["code"]) == (403, "not_permitted")
 
 
-async def test_any_kind_of_key_may_pass_to_a_provider(gateway, vllm):
+@pytest.mark.parametrize("target", ["/v1/realtime?model=alpha/m", "/p/alpha/v1/realtime"])
+async def test_a_manager_key_opens_no_session(gateway, vllm, target):
+    gateway.publish(
+        provider(vllm.url, models=(MODEL,)), keys={MASTER_KEY: key_of(MASTER_KEY, kind="manager")}
+    )
+    answer = await gateway.refusal(target)
+
+    assert (answer.status, error_of(answer)["type"]) == (403, "permission_error")
+    assert "a client or master key" in error_of(answer)["message"]
+
+
+async def test_a_client_key_may_pass_to_a_provider(gateway, vllm):
     gateway.publish(
         provider(vllm.url, models=(MODEL,)), keys={MASTER_KEY: key_of(MASTER_KEY, kind="client")}
     )

@@ -49,6 +49,19 @@ async def test_a_key_that_expires_ends_its_session(gateway, vllm):
         assert end_of(client)[0] == 1008
 
 
+async def test_a_key_that_becomes_one_for_management_alone_ends_its_session(gateway, vllm):
+    vllm.will(until_closed)
+    async with gateway.connect() as client:
+        await vllm.began()
+        key = key_of(MASTER_KEY, kind="manager")
+        gateway.publish(provider(vllm.url, models=(MODEL,)), keys={MASTER_KEY: key})
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+        assert end_of(client)[0] == 1008
+
+    assert (await gateway.record())["reason"].startswith("not_permitted")
+
+
 class Keys(dict[str, KeyEntry]):
     """By digest, as a snapshot has them; `looked` is set once somebody has looked one up."""
 
