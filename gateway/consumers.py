@@ -27,6 +27,7 @@ from gateway.errors import (
     Unauthorized,
     UnknownPath,
     UpstreamError,
+    UpstreamStale,
 )
 from gateway.failover import Visit
 from gateway.fleet import Fleet, Place
@@ -80,6 +81,8 @@ class Realtime(AsyncConsumer):
         self._handshake = Handshake.of(scope)
         self._client = ClientSocket(scope, receive, send)
         self._record = Record("GET", self._handshake.id, address_of(scope))
+        self._dialled = 0
+        """Servers that may have begun on the session before they failed it."""
         await super().__call__(scope, receive, send)
 
     async def dispatch(self, message: Message) -> None:
@@ -231,18 +234,30 @@ class Realtime(AsyncConsumer):
         """The first server that takes the session, of those that may be called and have room: for
         a place, a session does not wait. Raises what the first of them said.
 
-        A handshake does nothing yet, so the next may be tried.
+        Dials are attempts like any others: counted, and of the retry budget.
         """
+        self._fleet.budget.earn()
         first: GatewayError | None = None
         while (destination := self._readiest(tiers)) is not None:
             try:
                 return await self._visited(destination)
             except GatewayError as error:
                 first = first or error
-                if not _asks_another(error, destination.target.provider):
+                if not self._goes_on(error, destination.target.provider):
                     break
+                if isinstance(error, UpstreamStale):
+                    continue
             tiers = [[each for each in tier if each is not destination] for tier in tiers]
         raise first or self._nobody(tiers)
+
+    def _goes_on(self, error: GatewayError, provider: ProviderEntry) -> bool:
+        """Whether the next server is dialled. One that has no such route has executed nothing."""
+        if isinstance(error, MissingRoute):
+            return True
+        self._dialled += failover.may_have_begun(error)
+        if self._dialled >= failover.MOST_SENT or not _asks_another(error, provider):
+            return False
+        return self._fleet.budget.spend(self._fleet.now())
 
     def _readiest(self, tiers: list[list[Destination]]) -> Destination | None:
         """One that is unwell only where no tier has another."""
@@ -341,4 +356,4 @@ def _asks_another(error: GatewayError, provider: ProviderEntry) -> bool:
     """Of a server that answers with a status there is no more than this to go by."""
     if isinstance(error, Reworded):
         return error.status in refusals.OF_STATUS
-    return isinstance(error, MissingRoute) or failover.asks_another(error, provider)
+    return failover.asks_another(error, provider)

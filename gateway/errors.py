@@ -271,6 +271,11 @@ class UpstreamBroke(UpstreamError):
     code, may_be_repeated = "upstream_broke", False
 
 
+class UpstreamStale(UpstreamBroke):
+    """A kept-alive connection ended as soon as it was given the call. Most likely the server had
+    closed it before; that it did not begin on the call is not proved."""
+
+
 class UpstreamUnreadable(UpstreamBroke):
     """The answer came and cannot be handed on; another server's would be no better."""
 

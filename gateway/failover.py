@@ -18,6 +18,7 @@ from gateway.errors import (
     UpstreamBroke,
     UpstreamError,
     UpstreamRefusedKey,
+    UpstreamStale,
     UpstreamTimeout,
     UpstreamUnreachable,
     UpstreamUnreadable,
@@ -131,6 +132,8 @@ class Visit:
             self._fail("its answer broke off")
         elif isinstance(error, UpstreamUnreadable | MissingRoute):
             self.begun()
+        elif isinstance(error, UpstreamStale):
+            pass  # a connection ends with each restart, and by proxies between
         elif isinstance(error, UpstreamError) or (self._has_begun and error.status >= 500):
             self._fail(error.code)  # its message may say more than is the operator's to read
         elif isinstance(error, Reworded):

@@ -40,9 +40,16 @@ class MountedRealtime:
     """`close` checks what must hold after any test: each session has its one line, none holds a
     secret, nothing runs on."""
 
-    def __init__(self, thread: ServerThread, *, waits: Waits = UNHURRIED, **options: Any) -> None:
+    def __init__(
+        self,
+        thread: ServerThread,
+        *,
+        waits: Waits = UNHURRIED,
+        of_fleet: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         self.catalog, self.lookout = Catalog(), Lookout()
-        self.fleet = Fleet(self.catalog, self.lookout)
+        self.fleet = Fleet(self.catalog, self.lookout, **(of_fleet or {}))
         self.used_keys: list[UUID] = []
         self.sessions = 0
         self._lines = Lines()

@@ -14,6 +14,7 @@ from gateway.errors import (
     UpstreamBroke,
     UpstreamConnectTimeout,
     UpstreamError,
+    UpstreamStale,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -27,7 +28,7 @@ from providers.snapshot import ProviderEntry
 class Outgoing:
     """What is sent to `provider`. `path` begins below the server root; `query` is raw.
 
-    A body in bytes may be sent a second time on a fresh connection; one that streams may not.
+    A body in bytes may be sent again; one that streams may not.
     """
 
     provider: ProviderEntry
@@ -87,25 +88,17 @@ class Door:
     async def send(self, outgoing: Outgoing) -> Answer:
         """Send; return once the headers are in, the body unread. The caller must close the answer.
 
-        A 4xx or 5xx is returned, not raised: its body is the upstream's to word. A call whose
-        kept-alive connection turned out to be closed is sent once more.
+        A 4xx or 5xx is returned, not raised: its body is the upstream's to word.
 
-        Raises UpstreamUnreachable (nothing was sent), UpstreamTimeout or UpstreamBroke (sent,
-        perhaps executed).
+        Raises UpstreamUnreachable (nothing was sent), UpstreamTimeout, UpstreamBroke, or
+        UpstreamStale (sent, perhaps executed). It is sent once; whether it is sent again is for the
+        caller to say, and to count.
         """
         try:
-            response = await self._send_again_if_stale(outgoing)
+            response = await self._transport.handle_async_request(_request(outgoing))
         except httpx.TransportError as error:
             raise translated(error, outgoing.provider) from error
         return Answer(outgoing.provider, response, self._waits)
-
-    async def _send_again_if_stale(self, outgoing: Outgoing) -> httpx.Response:
-        try:
-            return await self._transport.handle_async_request(_request(outgoing))
-        except StaleConnection:
-            if not isinstance(outgoing.body, bytes):
-                raise
-            return await self._transport.handle_async_request(_request(outgoing))
 
     async def open_socket(self, outgoing: Outgoing, subprotocols: Iterable[str]) -> Socket:
         """Open a WebSocket where `outgoing` goes; return once the server has accepted it. The
@@ -172,4 +165,5 @@ def translated(error: httpx.TransportError, provider: ProviderEntry) -> Upstream
         return UpstreamUnreachable(f"{name} cannot be reached: {error}.")
     if isinstance(error, httpx.TimeoutException):
         return UpstreamTimeout(f"{name} was silent for too long.")
-    return UpstreamBroke(f"{name} failed: {error}.")
+    kind = UpstreamStale if isinstance(error, StaleConnection) else UpstreamBroke
+    return kind(f"{name} failed: {error}.")

@@ -25,7 +25,7 @@ class Socket:
 
     def __init__(self, provider: ProviderEntry, upgraded: Upgraded, waits: Waits) -> None:
         self.provider, self.waits = provider, waits
-        self._ws, self._protocol = upgraded.socket, upgraded.protocol
+        self._ws, self._connection = upgraded.socket, upgraded.connection
         self.subprotocol = self._ws.protocol
         self._server_closed: Closed | None = None
         self._is_closed = False
@@ -98,7 +98,7 @@ class Socket:
                     await self._until_answered()
         finally:
             if self._server_closed is None:
-                self._protocol.cut()
+                self._connection.cut()
             self._ws._response.close()
 
     async def _say(self, closed: Closed) -> None:
@@ -106,7 +106,7 @@ class Socket:
         if closed.code != NO_CODE:
             payload = struct.pack("!H", closed.code) + closed.reason.encode()
         await self._ws.send_frame(payload, aiohttp.WSMsgType.CLOSE)
-        await self._protocol.until_sent()
+        await self._connection.until_sent()
 
     async def _until_answered(self) -> None:
         while self._server_closed is None:

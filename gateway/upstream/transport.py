@@ -15,26 +15,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import socket
-import struct
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 import aiohttp
 import httpx
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
-from aurora_site.tcp import keep_alive
+from gateway.upstream.connections import Attempt, Connection, Connector, current_attempt
 from gateway.upstream.waits import Waits
 from providers import faults
 
@@ -57,112 +49,12 @@ class StaleConnection(httpx.ReadError):
     """The connection had carried a call before and was closed before any byte of this answer."""
 
 
-def _looked_at(waiter: asyncio.Future[None]) -> None:
-    """asyncio reports an exception that nobody has asked for: whoever waited may be cancelled."""
-    if not waiter.cancelled():
-        waiter.exception()
-
-
-class _Protocol(ResponseHandler):
-    """One connection. aiohttp lets the reader of a body wait for ever when bytes that are no HTTP
-    come within it: here the end of the connection is always the end of the body."""
-
-    calls = 0
-    given_at = 0.0
-    answer_began = False
-    """Whether any byte has come of the answer to the last call."""
-
-    def data_received(self, data: bytes) -> None:
-        self.answer_began = True
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        body = self._payload
-        super().connection_lost(exc)
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(aiohttp.ClientPayloadError("the connection ended within the body"))
-
-    async def _drain_helper(self) -> None:
-        """As aiohttp's, whose writers wait for one future: cancelling one would cancel them all."""
-        if self.transport is None:
-            raise aiohttp.ClientConnectionResetError("Connection lost")
-        if self._paused:
-            if self._drain_waiter is None:
-                self._drain_waiter = self._loop.create_future()
-                self._drain_waiter.add_done_callback(_looked_at)
-            await asyncio.shield(self._drain_waiter)
-
-    async def until_sent(self) -> None:
-        """Return when the system has taken all that was written."""
-        if self.transport is not None:
-            self.transport.set_write_buffer_limits(0)
-            await self._drain_helper()
-
-    def cut(self) -> None:
-        """End the connection by a reset: a server that does not read would not see its end behind
-        what it has not read."""
-        if self.transport is not None:
-            beneath = self.transport.get_extra_info("socket")
-            beneath.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.transport.abort()
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """The connection that one call was given."""
-
-    stale_seconds: float
-    protocol: _Protocol | None = None
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether it had carried a call before, and ended as soon as it was given this one.
-
-        One that ends later may well have been at work on the call: that must not be repeated."""
-        protocol = self.protocol
-        if protocol is None or protocol.calls < 2 or protocol.answer_began:
-            return False
-        return time.monotonic() - protocol.given_at < self.stale_seconds
-
-
-_attempt: ContextVar[_Attempt] = ContextVar("attempt")
-
-
-def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    connection = socket.socket(family, kind, protocol)
-    keep_alive(connection)
-    return connection
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells each call which connection it was given."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(socket_factory=_kept_alive, **options)
-        self._factory = cast(Any, partial(_Protocol, loop=self._loop))
-
-    async def connect(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        protocol = cast(_Protocol, connection.protocol)
-        protocol.calls += 1
-        protocol.given_at = time.monotonic()
-        protocol.answer_began = False
-        _attempt.get().protocol = protocol
-        return connection
-
-
 @dataclass(frozen=True, slots=True)
 class Upgraded:
     """A WebSocket, and the connection beneath it."""
 
     socket: aiohttp.ClientWebSocketResponse
-    protocol: _Protocol
+    connection: Connection
 
 
 class NotUpgraded(Exception):
@@ -196,12 +88,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(self, *, connections: int, waits: Waits) -> None:
         self._connections, self._waits = connections, waits
         self._session: aiohttp.ClientSession | None = None
+        self._connector: Connector | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer's status and headers; its stream must be closed by the caller."""
         seconds: dict[str, float] = request.extensions["timeout"]
         attempt = self._begun()
-        with _named_truly(attempt):
+        with self._keeping_no_stale(attempt), _named_truly(attempt):
             answer = await self._send(request, seconds)
         return httpx.Response(
             answer.status,
@@ -234,14 +127,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> Upgraded:
         """A WebSocket over a connection of the same pool. Raises NotUpgraded, or as a call does.
 
-        A handshake does nothing yet: aiohttp may send it again where a kept-alive connection
-        turned out to be closed.
+        It is sent once, as a call is.
         """
         seconds: dict[str, float] = request.extensions["timeout"]
         attempt = self._begun()
         session = self._handshake_session(seconds)
         try:
-            with _named_truly(attempt):
+            with self._keeping_no_stale(attempt), _named_truly(attempt):
                 upgraded = await session.ws_connect(
                     _target(request),
                     headers=CIMultiDict(_texts(request.headers.raw)),
@@ -252,16 +144,25 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 )
         finally:
             session.detach()
-        return Upgraded(upgraded, cast(_Protocol, attempt.protocol))
+        return Upgraded(upgraded, cast(Connection, attempt.connection))
 
-    def _begun(self) -> _Attempt:
-        attempt = _Attempt(self._waits.stale_seconds)
-        _attempt.set(attempt)
+    def _begun(self) -> Attempt:
+        attempt = Attempt(self._waits.stale_seconds)
+        current_attempt.set(attempt)
         return attempt
+
+    @contextlib.contextmanager
+    def _keeping_no_stale(self, attempt: Attempt) -> Iterator[None]:
+        """Where one kept connection of a server had ended, so have the others, as by its restart."""
+        try:
+            yield
+        except StaleConnection:
+            self._open_connector().close_idle(attempt.key)
+            raise
 
     def _handshake_session(self, seconds: dict[str, float]) -> aiohttp.ClientSession:
         """Timeouts of a handshake belong to aiohttp's session: so each has one, which owns nothing."""
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=self._open_session().connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -273,15 +174,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 total=None, connect=seconds["connect"], sock_read=seconds["first_byte"]
             ),
         )
+        return _without_repeats(session)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=_Connector(
-                    limit=self._connections,
-                    limit_per_host=0,
-                    keepalive_timeout=self._waits.keep_alive_seconds,
-                ),
+                connector=self._open_connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=AUTOMATIC_HEADERS,
                 auto_decompress=False,
@@ -289,13 +187,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 max_line_size=MOST_HEADER_BYTES,
                 max_field_size=MOST_HEADER_BYTES,
             )
-            # aiohttp would repeat GET and DELETE by itself, on fresh connections too.
-            self._session._retry_connection = False
+            _without_repeats(self._session)
         return self._session
+
+    def _open_connector(self) -> Connector:
+        if self._connector is None:
+            self._connector = Connector(
+                limit=self._connections,
+                limit_per_host=0,
+                keepalive_timeout=self._waits.keep_alive_seconds,
+            )
+        return self._connector
 
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+def _without_repeats(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    """aiohttp would repeat GET and DELETE by itself, on fresh connections too."""
+    session._retry_connection = False
+    return session
 
 
 def _target(request: httpx.Request) -> URL:
@@ -366,7 +278,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 @contextlib.contextmanager
-def _named_truly(attempt: _Attempt | None) -> Iterator[None]:
+def _named_truly(attempt: Attempt | None) -> Iterator[None]:
     """aiohttp's errors as httpx's; the order is from what is certain to what is not."""
     try:
         yield

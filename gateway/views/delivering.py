@@ -10,7 +10,7 @@ from gateway import calls, dialects, failover, forms, refusals
 from gateway.abilities import NO_ABILITIES
 from gateway.auth import Caller
 from gateway.endpoints import CHAT, COMPLETIONS, INVOCATIONS, MESSAGES, RESPONSES, STREAMED
-from gateway.errors import GatewayError, MissingRoute, UpstreamError
+from gateway.errors import GatewayError, MissingRoute, UpstreamError, UpstreamStale
 from gateway.fleet import Place
 from gateway.refusals import Lacks, Refused
 from gateway.relay import (
@@ -78,7 +78,7 @@ class Asked:
             sentence=self.sentence,
             said_model=self.said_model,
             watcher=self.watcher or UNWATCHED,
-            added=[*self.added, *exchange.record.told_attempts],
+            added=self.added,
             begun=self.let_go,
         )
         return outgoing(exchange, way.provider, way.path, body), delivery
@@ -234,9 +234,23 @@ async def deliver_once(
     """As `deliver_found`, for a call that no other server is asked for."""
     try:
         with _visiting(exchange, place) as visit:
-            await deliver(exchange, place, visit, going, delivery)
+            try:
+                await deliver(exchange, place, visit, going, delivery)
+            except UpstreamStale:
+                if not (_is_a_question(going) and _may_repeat(exchange)):
+                    raise
+                await deliver(exchange, place, visit, going, delivery)
     except Refused as refused:
         await _handed_on(exchange, refused)
+
+
+def _may_repeat(exchange: Exchange) -> bool:
+    return exchange.fleet.budget.spend(exchange.fleet.now())
+
+
+def _is_a_question(going: Outgoing) -> bool:
+    """Whether to send it twice changes no more than to send it once."""
+    return going.method == "GET" and going.body == b""
 
 
 async def deliver(
@@ -255,10 +269,12 @@ async def deliver(
         delivery.begun()
 
     record.upstream_begins()
+    record.attempts += 1
+    told = [*delivery.added, *record.told_attempts]
     try:
         async with await exchange.door.send(going) as answer:
             del going
-            await relay(answer, exchange.client, replace(delivery, begun=begun))
+            await relay(answer, exchange.client, replace(delivery, added=told, begun=begun))
             visit.answered(answer.status)
             if answer.status >= 400:
                 record.reason = refusals.upstream_code(answer.status)

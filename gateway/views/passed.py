@@ -55,8 +55,7 @@ async def _read_through(
     way = pool.tiers[0].ways[0]
 
     def delivery() -> Delivery:
-        attempts = exchange.record.told_attempts
-        return Delivery(way.target.model, passage.path, exchange.dialect, added=attempts)
+        return Delivery(way.target.model, passage.path, exchange.dialect)
 
     with Watched(exchange.client):
         if passage.route.access is Access.INFERENCE:
@@ -90,7 +89,7 @@ async def _streamed_through(
     with Watched(exchange.client, uploading=True) as watched:
         place = await _only_place(exchange, passage, pool, caller)
         going = outgoing(exchange, place.way.provider, passage.path, b"")
-        delivery = Delivery("", passage.path, exchange.dialect, added=exchange.record.told_attempts)
+        delivery = Delivery("", passage.path, exchange.dialect)
         going = going.streaming(watched.pieces(), length)
         await _send_once(exchange, passage, place, going, delivery)
 

@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 from gateway import failover, refusals
-from gateway.errors import GatewayError, NoServer, TooBusy
+from gateway.errors import GatewayError, NoServer, TooBusy, UpstreamStale
 from gateway.fleet import Fleet, LineFull, Patience, Place, Sight
 from gateway.refusals import Refused
 from gateway.relay import Interrupted
@@ -40,6 +40,8 @@ class Search:
         """Servers and models that they turned out not to know."""
         self._broken: set[UUID] = set()
         """Servers that broke off what they were telling: it may be the call that brings them down."""
+        self._stale: set[UUID] = set()
+        """Servers whose kept-alive connection had ended."""
         self._rounds = self._sent = self._resumed = 0
         self.attempts = self._attempts_before = 0
         self._fleet.look()
@@ -89,7 +91,6 @@ class Search:
         if self._session is not None:
             self._fleet.note_sent(self._session, place.sight)
         self.attempts += 1
-        self._exchange.record.attempts += 1
         return place
 
     def _usable(self, tier: Tier) -> Sequence[int]:
@@ -207,6 +208,8 @@ class Search:
             return False
         if isinstance(error, Refused) and error.why == refusals.MISCONFIGURED:
             self._unknown.add((provider.id, place.way.target.model))
+        elif isinstance(error, UpstreamStale) and provider.id not in self._stale:
+            self._stale.add(provider.id)  # that says nothing of the server: it may be asked again
         else:
             self._tried.add(provider.id)
         self._sent += failover.may_have_begun(error)

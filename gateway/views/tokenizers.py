@@ -33,7 +33,7 @@ def _selector(exchange: Exchange) -> str:
 
 
 def _put(exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
-    model, attempts = way.target.model, exchange.record.told_attempts
+    model = way.target.model
     going = outgoing(exchange, way.provider, way.path, b"")
-    delivery = Delivery(model, way.path, exchange.dialect, added=attempts)
+    delivery = Delivery(model, way.path, exchange.dialect)
     return replace(going, query=queries.with_model(going.query, model)), delivery

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 from tests.patience import PATIENCE_SECONDS
@@ -19,9 +20,14 @@ class RawUpstream:
 
     @property
     def connection(self) -> socket.socket:
-        if self._connection is None:
-            self._connection, _ = self._listener.accept()
-            self._connection.settimeout(self._timeout_seconds)
+        return self._connection or self.accept()
+
+    def accept(self) -> socket.socket:
+        """The next connection, which takes the place of the one held."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, _ = self._listener.accept()
+        self._connection.settimeout(self._timeout_seconds)
         return self._connection
 
     def read_head(self) -> bytes:
@@ -32,6 +38,11 @@ class RawUpstream:
             assert byte, f"left after {head!r}"
             head += byte
         return head
+
+    def read_call(self) -> bytes:
+        """The body of a request that says its length."""
+        [length] = re.findall(rb"(?i)\r\ncontent-length: (\d+)", self.read_head())
+        return self.read(int(length))
 
     def read(self, size: int) -> bytes:
         """Exactly so many bytes."""

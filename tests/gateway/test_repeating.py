@@ -1,15 +1,20 @@
-"""A call is sent again only where it was provably not executed: on a stale connection, once."""
+"""A call whose kept-alive connection had ended is sent again: counted as an attempt, out of the retry
+budget, and never where that is empty. One that ended before it was given the call costs nothing."""
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from gateway import failover
 from gateway.upstream import Waits
-from tests.mounted import CHAT, UNHURRIED, chat, error_of, provider
-from tests.scripting import json_answer
+from tests.mounted import CHAT, MODEL, UNHURRIED, MountedGateway, chat, error_of, provider
+from tests.processes import eventually
+from tests.scripted_vllm import ScriptedVllm
+from tests.scripting import Script, json_answer
 
 VLLM_KEEPS_SECONDS = 5.0
 
@@ -41,29 +46,104 @@ def test_a_fresh_connection_that_ends_is_not_repeated_for_any_method(
     assert len(vllm.received) == 1
 
 
+@pytest.fixture
+def repeating(server_thread, limits, waits, vllm):
+    """A gateway that may repeat as many calls as it has."""
+    mounted = MountedGateway(server_thread, limits, waits=waits, of_fleet={"repeated_share": 1.0})
+    mounted.publish(provider(vllm.url))
+    yield mounted
+    mounted.close()
+
+
 @pytest.mark.parametrize("then", ["reset", "close"])
 @pytest.mark.parametrize("path", [CHAT, "/p/vllm/v1/chat/completions"])
-def test_a_kept_connection_that_ends_without_an_answer_is_repeated_once(gateway, vllm, then, path):
-    gateway.publish(provider(vllm.url), provider(vllm.url, "beta"))
-    warm(gateway, vllm)
+def test_a_kept_connection_that_ends_without_an_answer_is_repeated(repeating, vllm, then, path):
+    repeating.publish(provider(vllm.url), provider(vllm.url, "beta"))
+    warm(repeating, vllm)
     vllm.will_send(then=then)
-    body = chat(odd=1.5)
-    answer = gateway.call("POST", path, body)
+    answer = repeating.call("POST", path, chat(odd=1.5))
 
-    assert answer.status == 200
+    assert (answer.status, answer.headers["x-aurora-attempts"]) == (200, "2")
+    assert repeating.records[-1]["attempts"] == 2
     stale, fresh = vllm.received
     assert stale.connection != fresh.connection
     assert stale.body == fresh.body
     assert stale.headers == fresh.headers
 
 
-def test_it_is_repeated_no_more_than_once(gateway, vllm):
+@pytest.mark.parametrize("path", [CHAT, "/p/vllm/v1/chat/completions", "/p/alpha/version"])
+def test_without_a_budget_nothing_is_sent_twice(gateway, vllm, path):
     warm(gateway, vllm)
     vllm.will_reset_before_answer(always=True)
-    answer = gateway.call("POST", CHAT, chat())
+    method, body = ("GET", b"") if path.endswith("version") else ("POST", chat())
+    answer = gateway.call(method, path, body)
 
     assert (answer.status, error_of(answer)["code"]) == (502, "upstream_broke")
+    assert answer.headers["x-aurora-attempts"] == "1"
+    assert gateway.records[-1]["attempts"] == len(vllm.received) == 1
+
+
+def test_a_fresh_connection_that_fails_as_well_ends_it(repeating, vllm):
+    """The server is the only one there is, and is asked again after a pause."""
+    warm(repeating, vllm)
+    vllm.will_reset_before_answer(always=True)
+    answer = repeating.call("POST", CHAT, chat())
+
+    assert (answer.status, error_of(answer)["code"]) == (502, "upstream_broke")
+    assert answer.headers["x-aurora-attempts"] == str(failover.MOST_SENT)
+    assert repeating.records[-1]["attempts"] == len(vllm.received) == failover.MOST_SENT
+
+
+def test_servers_that_reset_see_as_many_calls_as_are_told(repeating):
+    """Each had a kept connection. Whatever is repeated below the failover would not be counted."""
+    with ScriptedVllm() as one, ScriptedVllm() as two, ScriptedVllm() as three:
+        servers = [one, two, three]
+        named = zip(("one", "two", "three"), servers, strict=True)
+        repeating.publish(*(provider(server.url, name) for name, server in named))
+        for name in ("one", "two", "three"):
+            assert repeating.post(CHAT, {"model": f"{name}/{MODEL}", "messages": []}).status == 200
+        for server in servers:
+            server.received.clear()
+            server.will_reset_before_answer(always=True)
+        answer = repeating.post(CHAT, {"model": MODEL, "messages": []})
+        seen = sum(len(server.received) for server in servers)
+
+    assert answer.status == 502
+    assert answer.headers["x-aurora-attempts"] == str(seen)
+    assert repeating.records[-1]["attempts"] == seen == failover.MOST_SENT
+
+
+def test_a_server_that_ends_its_kept_connections_costs_one_attempt(repeating, vllm):
+    """As a restart does, whose end has not come yet: one that failed stands for all of them."""
+    with ThreadPoolExecutor(3) as elsewhere:
+        for _ in range(3):
+            vllm.will_stream(b"data: 1\n\n", held_after=1)
+        kept = [elsewhere.submit(repeating.call, "POST", CHAT, chat(stream=True)) for _ in range(3)]
+        eventually(lambda: len(vllm.received) == 3)
+        vllm.go_on(3)
+        assert [each.result().status for each in kept] == [200, 200, 200]
+    vllm.received.clear()
+    vllm.answers = lambda call: Script((), "reset") if call.connection <= 3 else None
+    answer = repeating.call("POST", CHAT, chat())
+
+    assert (answer.status, answer.headers["x-aurora-attempts"]) == (200, "2")
     assert len(vllm.received) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "times"),
+    [("GET", "/version", 2), ("DELETE", "/adapters/a", 1), ("POST", "/sleep", 1)],
+)
+def test_what_looks_after_a_server_is_repeated_only_if_it_is_a_question(
+    repeating, vllm, method, path, times
+):
+    repeating.publish(provider(vllm.url, passthrough="control"))
+    warm(repeating, vllm)
+    vllm.will_reset_before_answer()
+    answer = repeating.call(method, f"/p/alpha{path}")
+
+    assert answer.headers["x-aurora-attempts"] == str(times)
+    assert repeating.records[-1]["attempts"] == len(vllm.received) == times
 
 
 @pytest.mark.parametrize("then", ["reset", "close"])
@@ -99,11 +179,12 @@ def test_a_streamed_upload_is_not_repeated(gateway, vllm):
     assert len(vllm.received) == 1
 
 
-def test_a_connection_that_the_server_closed_while_idle_costs_no_call(gateway, vllm):
+def test_a_connection_that_the_server_closed_while_idle_costs_no_attempt(gateway, vllm):
     vllm.will_send(json_answer(200, {}), then="close")
     warm(gateway, vllm)
 
-    assert gateway.call("POST", CHAT, chat()).status == 200
+    answer = gateway.call("POST", CHAT, chat())
+    assert (answer.status, answer.headers["x-aurora-attempts"]) == (200, "1")
     assert len(vllm.received) == 1
 
 
