@@ -8,6 +8,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from providers.admin.granting import GroupsWithinRights, UsersWithinRights
 from providers.admin.history import ObjectHistory
 
 admin.site.unregister(User)
@@ -15,12 +16,12 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ObjectHistory):
+class UserAdmin(UsersWithinRights, DjangoUserAdmin, ObjectHistory):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ObjectHistory):
+class GroupAdmin(GroupsWithinRights, DjangoGroupAdmin, ObjectHistory):
     pass

@@ -29,6 +29,8 @@ PAGES = [
     ("GET", "/admin/", {VIEWER, OPERATOR, MANAGER}),
     ("GET", PROVIDERS, {VIEWER, OPERATOR}),
     ("GET", f"{PROVIDERS}add/", {OPERATOR}),
+    ("GET", f"{PROVIDERS}add-several/", {OPERATOR}),
+    ("POST", f"{PROVIDERS}add-several/", {OPERATOR}),
     ("GET", "{provider}change/", {VIEWER, OPERATOR}),
     ("GET", "{provider}history/", {VIEWER, OPERATOR}),
     ("GET", "{provider}delete/", {OPERATOR}),
