@@ -22,6 +22,7 @@ from gateway.client import Limits  # noqa: E402
 from gateway.consumers import Realtime  # noqa: E402
 from gateway.cors import Cors  # noqa: E402
 from gateway.fleet import Fleet  # noqa: E402
+from gateway.header_names import Rules  # noqa: E402
 from gateway.routing import Settings  # noqa: E402
 from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
@@ -45,6 +46,7 @@ limits = Limits(
 )
 store = Store(retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"])
 door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
+header_rules = Rules.of(options["AURORA_PASSED_HEADERS"], options["AURORA_DROPPED_HEADERS"])
 fleet = Fleet(catalog, lookout, repeated_share=options["AURORA_RETRY_PERCENT"] / 100)
 gateway = Gateway(
     catalog,
@@ -60,6 +62,7 @@ gateway = Gateway(
         options["AURORA_QUEUE_SECONDS"],
     ),
     ask_anew=rechecks.want,
+    header_rules=header_rules,
 )
 prober = Prober(
     catalog,
@@ -87,7 +90,13 @@ routes = [
     re_path(r"^(?:$|admin(?:/|$)|api(?:/|$)|static/)", bounded_django),  # type: ignore[arg-type]
     re_path(r"", Cors(gateway, options["AURORA_CORS_ORIGINS"], limits)),  # type: ignore[arg-type]
 ]
-realtime = Realtime.as_asgi(catalog=catalog, door=door, note_key_use=key_use.note, fleet=fleet)
+realtime = Realtime.as_asgi(
+    catalog=catalog,
+    door=door,
+    note_key_use=key_use.note,
+    fleet=fleet,
+    header_rules=header_rules,
+)
 lifespan = Lifespan(gateway.start, gateway.stop_runs, store.stop)
 application = ProtocolTypeRouter(
     {"http": URLRouter(routes), "websocket": realtime, "lifespan": lifespan}

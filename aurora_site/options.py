@@ -22,6 +22,8 @@ from aurora_site.public import PublicUrl
 
 _HOST_NAME = re.compile(r"(?![\d.]+\Z)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
+_HEADER_NAME = re.compile(r"[-!#$%&'+.^_`|~0-9A-Za-z]+")
+
 
 class BadOption(ValueError):
     """A variable holds what cannot be used. The text says which, and what would be right."""
@@ -106,6 +108,22 @@ def _origin(value: str) -> str:
     return str(public.parse(value))
 
 
+def header_names(value: str) -> tuple[str, ...]:
+    """Names of headers, in lower case."""
+    return tuple(_header_name(part, part) for part in parts(value))
+
+
+def header_patterns(value: str) -> tuple[str, ...]:
+    """The same; a `*` at the end of one stands for any rest."""
+    return tuple(_header_name(part, part.removesuffix("*")) for part in parts(value))
+
+
+def _header_name(given: str, name: str) -> str:
+    if _HEADER_NAME.fullmatch(name) is None:
+        raise ValueError(f"{given[:40]!r} is no name of a header, such as X-User-Id")
+    return given.lower()
+
+
 def host(value: str) -> str:
     """An address, with or without the brackets of IPv6, or a name."""
     given = text(value)
@@ -164,6 +182,8 @@ OPTIONS = (
     Option("AURORA_QUEUE_CALLS", whole(0, 100_000), "100", "Most calls that wait in one process for a server of a tier that has reached its max concurrency, where no alias says otherwise; one more goes to the next tier, or is answered 429."),
     Option("AURORA_QUEUE_SECONDS", whole(0, 3600), "30", "Longest such wait before the next tier is tried, or the call is answered 429."),
     Option("AURORA_RETRY_PERCENT", whole(0, 100), "20", "How many calls in a hundred may be sent once more after a server failed them, beside a small reserve."),
+    Option("AURORA_DROPPED_HEADERS", header_patterns, "", "Headers that cross in neither direction between clients and vLLM servers, beside those that never do, comma-separated; a name may end with `*`."),
+    Option("AURORA_PASSED_HEADERS", header_names, "", "Headers of requests that go on to vLLM servers although their names look like a sign-on proxy's, such as X-User-Id, comma-separated. Set it only if no such proxy trusts them behind Aurora."),
     Option("AURORA_RESPONSES_RETENTION_DAYS", whole(0, 36_500), "30", "How many days responses and unused conversations are kept; with 0 none are, and those kept before are removed."),
     Option("AURORA_BACKGROUND_RESPONSES", whole(1, 10_000), "100", "Most responses that one process generates in the background at once; one more is answered 429."),
     Option("AURORA_LOG_LEVEL", log_level, "info", "Least severe log lines that are written."),

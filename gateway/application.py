@@ -15,6 +15,7 @@ from gateway.dialects import Dialect
 from gateway.endpoints import Endpoint
 from gateway.errors import ClientGone, GatewayError, Stopping
 from gateway.fleet import Fleet
+from gateway.header_names import NO_RULES, Rules
 from gateway.missing_routes import MissingRoutes
 from gateway.pdf import PdfReader
 from gateway.records import Record
@@ -46,9 +47,11 @@ class Gateway:
         pace: Pace = Pace(),  # noqa: B008 - frozen
         pools: Settings = Settings(),  # noqa: B008 - frozen
         ask_anew: Callable[[UUID], None] = lambda _: None,
+        header_rules: Rules = NO_RULES,
     ) -> None:
         self._catalog, self._door, self._limits = catalog, door, limits
         self._note_key_use, self._ask_anew = note_key_use, ask_anew
+        self._header_rules = header_rules
         self._store, self._missing = store, MissingRoutes()
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
@@ -141,5 +144,6 @@ class Gateway:
             pdfs=self._pdfs,
             abilities=self._abilities,
             unpacker=self._unpacker,
+            header_rules=self._header_rules,
             is_stopping=self._is_stopping,
         )

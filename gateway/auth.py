@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from gateway.errors import NotPermitted, Unauthorized
 from gateway.headers import Headers
 from providers import key_headers, key_kinds, secrets
+from providers.secrets import MOST_CALLER_KEY_CHARACTERS
 from providers.snapshot import KeyEntry, Snapshot
 
 
@@ -38,6 +39,13 @@ def authenticate(headers: Headers, snapshot: Snapshot) -> Caller:
     if found:
         raise NotPermitted(key_kinds.NO_CALLS)
     raise Unauthorized(key_headers.UNKNOWN if shown else key_headers.why_none(headers))
+
+
+def is_usable_key(text: str, snapshot: Snapshot) -> bool:
+    """Whether `text` is the secret of a key that `snapshot` knows."""
+    if len(text) > MOST_CALLER_KEY_CHARACTERS:
+        return False
+    return any(digest in snapshot.keys for digest in secrets.digests(text))
 
 
 def _usable(shown: Iterable[str], snapshot: Snapshot) -> list[KeyEntry]:

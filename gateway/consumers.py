@@ -7,14 +7,15 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
-from gateway import errors, failover, headers, passthrough, realtime, refusals, routing
-from gateway.auth import Caller, authenticate
+from gateway import errors, failover, headers, passthrough, queries, realtime, refusals, routing
+from gateway.auth import Caller, authenticate, is_usable_key
 from gateway.bridge import ClientSocket, End, joined
 from gateway.client import Message, Receive, Send, address_of
 from gateway.errors import (
@@ -31,6 +32,7 @@ from gateway.errors import (
 )
 from gateway.failover import Visit
 from gateway.fleet import Fleet, Place
+from gateway.header_names import NO_RULES, Rules
 from gateway.realtime import Closed, Handshake
 from gateway.records import Record
 from gateway.refusals import Reworded
@@ -72,10 +74,15 @@ class Realtime(AsyncConsumer):
     """
 
     def __init__(
-        self, catalog: Catalog, door: Door, note_key_use: Callable[[UUID], None], fleet: Fleet
+        self,
+        catalog: Catalog,
+        door: Door,
+        note_key_use: Callable[[UUID], None],
+        fleet: Fleet,
+        header_rules: Rules = NO_RULES,
     ) -> None:
         self._catalog, self._door, self._note_key_use = catalog, door, note_key_use
-        self._fleet = fleet
+        self._fleet, self._header_rules = fleet, header_rules
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         self._handshake = Handshake.of(scope)
@@ -304,7 +311,11 @@ class Realtime(AsyncConsumer):
         self._record.provider, self._record.model = provider.name, model
         self._record.attempts += 1
         self._record.upstream_begins()
-        crossing = headers.to_upstream(handshake.headers, provider.authorization, handshake.id)
+        crossing = headers.to_upstream(
+            handshake.headers, provider.authorization, handshake.id, self._header_rules
+        )
+        is_key = partial(is_usable_key, snapshot=self._catalog.current())
+        query = queries.crossing(query, is_key)
         going = Outgoing(provider, "GET", realtime.PATH, crossing, b"", query)
         try:
             return await self._door.open_socket(going, handshake.subprotocols)

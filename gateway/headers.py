@@ -1,45 +1,24 @@
 """What crosses, in each direction. Pure.
 
-Everything passes but what is named here: what belongs to one connection (RFC 9110, 7.6.1), what
-carries a credential, what Aurora says itself, and what would speak of the network behind it.
+Everything passes but what `header_names` lists: what belongs to one connection, what carries a
+credential or says who somebody is, what Aurora says itself, and what would speak of the network
+behind it. Values that hold control characters do not pass either, nor do those that hold a key
+which the caller has shown.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from gateway.header_names import NO_RULES, Rules, goes_to_client, goes_to_server
+from providers import key_headers
 
 Headers = Iterable[tuple[bytes, bytes]]
 """Pairs as ASGI gives them: lower-case names, values as they came."""
 
-HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate"}
-    | {b"proxy-authorization", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
-)
-CREDENTIALS = frozenset(
-    {b"authorization", b"x-api-key", b"api-key", b"cookie", b"set-cookie", b"x-goog-api-key"}
-)
-CREDENTIAL_SUFFIXES = (b"-token", b"-secret", b"-api-key", b"-subscription-key", b"-password")
-"""As x-auth-token, cf-access-client-secret or x-goog-api-key: nobody's business but the sender's."""
-NOT_SENT_UPSTREAM = (
-    HOP_BY_HOP
-    | CREDENTIALS
-    | {b"host", b"content-length", b"accept-encoding", b"expect", b"x-request-id"}
-    | {b"forwarded", b"via", b"x-real-ip", b"origin", b"referer"}
-)
-NOT_SENT_BACK = (
-    HOP_BY_HOP
-    | CREDENTIALS
-    | {b"server", b"date", b"www-authenticate", b"x-request-id", b"location", b"alt-svc"}
-    | {b"strict-transport-security"}
-)
-PREFIXES_NOT_SENT_UPSTREAM = (
-    *(b"x-forwarded-", b"x-aurora-", b"sec-", b"proxy-"),
-    b"x-amzn-sagemaker-",  # to /invocations they name another model, or a session of one server
-)
-PREFIXES_NOT_SENT_BACK = (b"x-aurora-", b"access-control-")
-
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -48,10 +27,16 @@ def first(headers: Headers, name: bytes) -> bytes | None:
 
 
 def to_upstream(
-    headers: Headers, authorization: str | None, request_id: str
+    headers: Headers, authorization: str | None, request_id: str, rules: Rules = NO_RULES
 ) -> list[tuple[bytes, bytes]]:
     """The client's headers as the vLLM server sees them, with the provider's key, not the caller's."""
-    crossing = _crossing(headers, NOT_SENT_UPSTREAM, PREFIXES_NOT_SENT_UPSTREAM)
+    lowered = [(name.lower(), value) for name, value in headers]
+    shown = [secret.encode("latin-1") for secret in key_headers.secrets(lowered)]
+    crossing = [
+        (name, value)
+        for name, value in _of_no_hop(lowered)
+        if goes_to_server(name, rules) and not _holds(value, shown)
+    ]
     crossing.append((b"accept-encoding", b"identity"))
     crossing.append((b"x-request-id", request_id.encode("ascii")))
     if authorization is not None:
@@ -59,31 +44,35 @@ def to_upstream(
     return crossing
 
 
-def to_client(headers: Headers) -> list[tuple[bytes, bytes]]:
+def to_client(headers: Headers, rules: Rules = NO_RULES) -> list[tuple[bytes, bytes]]:
     """The vLLM server's headers as the client sees them."""
-    return _crossing(headers, NOT_SENT_BACK, PREFIXES_NOT_SENT_BACK)
+    lowered = [(name.lower(), value) for name, value in headers]
+    return [pair for pair in _of_no_hop(lowered) if goes_to_client(pair[0], rules)]
 
 
 def request_id(headers: Headers) -> str:
-    """The client's X-Request-Id if it is sane: 1 to 128 visible ASCII characters; else a new one."""
-    given = first(headers, b"x-request-id")
+    """The client's X-Request-Id if it is sane: 1 to 128 visible ASCII characters; else a new one.
+    One that holds the caller's key would tell it to the log and to the server."""
+    pairs = list(headers)
+    given = first(pairs, b"x-request-id")
     if given is not None and SANE_REQUEST_ID.fullmatch(given):
-        return given.decode("ascii")
+        shown = [secret.encode("latin-1") for secret in key_headers.secrets(pairs)]
+        if not _holds(given, shown):
+            return given.decode("ascii")
     return str(uuid.uuid4())
 
 
-def _crossing(
-    headers: Headers, dropped: frozenset[bytes], prefixes: tuple[bytes, ...]
-) -> list[tuple[bytes, bytes]]:
-    lowered = [(name.lower(), value) for name, value in headers]
+def _holds(value: bytes, secrets: Sequence[bytes]) -> bool:
+    return any(secret in value for secret in secrets)
+
+
+def _of_no_hop(lowered: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Those that can be sent on at all."""
     named = _named_by_connection(lowered)
     return [
         (name, value)
         for name, value in lowered
-        if name not in dropped
-        and name not in named
-        and not name.startswith(prefixes)
-        and not name.endswith(CREDENTIAL_SUFFIXES)
+        if name not in named and _CONTROL.search(value) is None
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway import dialects, headers, sse
 from gateway.client import Client
-from gateway.errors import UpstreamUnreadable
+from gateway.errors import UpstreamBroke, UpstreamUnreadable
 from gateway.relay.delivery import UNWATCHED, Delivery, Interrupted, Pairs, Watcher
 from gateway.relay.refusing import hand_on, refuse
 from gateway.relay.streams import EVENT_STREAM, STREAM_HEADERS, go_on, pinging, stream
@@ -23,6 +23,9 @@ __all__ = [
     "relay",
 ]
 
+MOST_STATUS = 599
+"""What is above is no status of HTTP (RFC 9110, 15), and an interim answer is none to hand on."""
+
 
 async def relay(answer: Answer, client: Client, delivery: Delivery) -> None:
     """Hand the answer on. Nothing goes out before its first piece is in, so that a server which
@@ -40,7 +43,11 @@ async def relay(answer: Answer, client: Client, delivery: Delivery) -> None:
     if client.has_begun:
         await go_on(answer, client, delivery)
         return
-    crossing = headers.to_client(answer.headers)
+    if not 200 <= answer.status <= MOST_STATUS:
+        raise UpstreamBroke(
+            f"The provider {answer.provider.name!r} answered HTTP {answer.status}, which is no answer."
+        )
+    crossing = headers.to_client(answer.headers, delivery.header_rules)
     crossing.append((b"x-aurora-provider", answer.provider.name.encode()))
     crossing += dialects.headers(delivery.dialect, client.request.id)
     crossing += delivery.added

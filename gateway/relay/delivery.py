@@ -9,6 +9,7 @@ from typing import Protocol
 from gateway.abilities import NO_ABILITIES, Ability
 from gateway.dialects import Dialect
 from gateway.errors import UpstreamError
+from gateway.header_names import NO_RULES, Rules
 from gateway.resuming import Sentence
 from gateway.translation import Translation
 
@@ -61,6 +62,7 @@ class Delivery:
     watcher: Watcher = UNWATCHED
     added: Sequence[tuple[bytes, bytes]] = ()
     """What Aurora says of the call in headers of its own."""
+    header_rules: Rules = NO_RULES
     begun: Callable[[], None] = lambda: None
     """Called once the answer is sound and its first piece is in: no other server will be asked."""
 

@@ -27,6 +27,8 @@ from aiohttp.tracing import Trace
 
 from aurora_site.tcp import keep_alive
 
+MOST_HEADS = 32
+"""Of one answer: those of interim answers (1xx), and its own."""
 END_OF_HEAD = b"\r\n\r\n"
 _NEWS = select.POLLIN | select.POLLERR | select.POLLHUP
 
@@ -51,6 +53,7 @@ class Connection(ResponseHandler):
     _has_head = False
     """Whether the head of the final answer is in."""
     _has_no_body = False
+    _heads = 0
     _may_have_more = False
     """Whether bytes follow the answer, or may: a body where none can be."""
 
@@ -59,6 +62,7 @@ class Connection(ResponseHandler):
         self.given_at = time.monotonic()
         self.is_idle = self.answer_began = False
         self._has_head = self._has_no_body = self._may_have_more = False
+        self._heads = 0
 
     def data_received(self, data: bytes) -> None:
         """aiohttp calls it with nothing, too, when a reader has made room."""
@@ -88,12 +92,22 @@ class Connection(ResponseHandler):
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """The parser has read a head."""
         head, body = data
+        self._heads += 1
+        if self._heads > MOST_HEADS:
+            self._refuse("interim answers without end")
+            return
         self._has_head = head.code >= 200 or head.code == 101
         self._has_no_body = self._has_head and body is EMPTY_PAYLOAD
         if self._has_no_body:
             promised = head.headers.get("Content-Length", "0")
             self._may_have_more = head.chunked or promised != "0"
         super().feed_data(data, size)
+
+    def _refuse(self, why: str) -> None:
+        """Nothing more is read of what is no answer."""
+        self.set_exception(HttpProcessingError(message=why))
+        if self.transport is not None:
+            self.transport.abort()
 
     def is_spoilt(self) -> bool:
         """Whether the next answer on it might be none to the next call."""

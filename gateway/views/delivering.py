@@ -274,7 +274,9 @@ async def deliver(
     try:
         async with await exchange.door.send(going) as answer:
             del going
-            await relay(answer, exchange.client, replace(delivery, added=told, begun=begun))
+            rules = exchange.header_rules
+            handed = replace(delivery, added=told, begun=begun, header_rules=rules)
+            await relay(answer, exchange.client, handed)
             visit.answered(answer.status)
             if answer.status >= 400:
                 record.reason = refusals.upstream_code(answer.status)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
-from gateway import calls, headers, routing
+from gateway import calls, headers, queries, routing
 from gateway.abilities import Abilities
-from gateway.auth import Caller, authenticate
+from gateway.auth import Caller, authenticate, is_usable_key
 from gateway.client import Client
 from gateway.dialects import Dialect
 from gateway.endpoints import Endpoint
 from gateway.errors import NotReady
 from gateway.fleet import Fleet
+from gateway.header_names import NO_RULES, Rules
 from gateway.missing_routes import MissingRoutes
 from gateway.pdf import PdfReader
 from gateway.records import Record
@@ -51,6 +53,8 @@ class Exchange:
     unpacker: Unpacker
     ask_anew: Callable[[UUID], None]
     """Has a provider's server asked soon for what it serves: it may have changed."""
+    header_rules: Rules = NO_RULES
+    """Which headers cross, beside those that always do or never."""
     is_stopping: bool = False
     """Whether this process was told to stop before the call began."""
 
@@ -77,5 +81,8 @@ async def read_call(exchange: Exchange) -> calls.Call:
 
 def outgoing(exchange: Exchange, provider: ProviderEntry, path: str, body: bytes) -> Outgoing:
     request = exchange.client.request
-    crossing = headers.to_upstream(request.headers, provider.authorization, request.id)
-    return Outgoing(provider, request.method, path, crossing, body, request.query)
+    crossing = headers.to_upstream(
+        request.headers, provider.authorization, request.id, exchange.header_rules
+    )
+    query = queries.crossing(request.query, partial(is_usable_key, snapshot=exchange.snapshot))
+    return Outgoing(provider, request.method, path, crossing, body, query)

@@ -119,6 +119,18 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
     "AURORA_QUEUE_CALLS": (100, [("0", 0), ("100000", 100_000)], ["-1", "100001"], "from 0 to 100000"),
     "AURORA_QUEUE_SECONDS": (30, [("0", 0), ("3600", 3600)], ["-1", "3601", "0.5"], "from 0 to 3600"),
     "AURORA_RETRY_PERCENT": (20, [("0", 0), ("100", 100)], ["-1", "101", "20%"], "from 0 to 100"),
+    "AURORA_DROPPED_HEADERS": (
+        (),
+        [("X-Team, X-Internal-*", ("x-team", "x-internal-*"))],
+        ["*", "X Team", "X-*-Team", "X-Team:"],
+        "no name of a header",
+    ),
+    "AURORA_PASSED_HEADERS": (
+        (),
+        [("X-User-Id,x-group", ("x-user-id", "x-group"))],
+        ["X-User-*", "x user", "a:b"],
+        "no name of a header",
+    ),
     "AURORA_RESPONSES_RETENTION_DAYS": (30, [("0", 0), ("36500", 36_500)], ["-1", "36501", "0.5"], "from 0 to 36500"),
     "AURORA_BACKGROUND_RESPONSES": (100, [("1", 1), ("10000", 10_000)], ["0", "10001", "many"], "from 1 to 10000"),
     "AURORA_LOG_LEVEL": (

@@ -210,6 +210,87 @@ def test_retry_after_is_kept(gateway, vllm, status, body):
     assert (answer.status, answer.headers["retry-after"]) == (status, "7")
 
 
+FROM_SERVERS = [
+    "X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Sendfile", "X-Lighttpd-Send-File", "Clear-Site-Data",
+    "Via", "Refresh", "Service-Worker-Allowed", "SourceMap", "Link", "NEL", "Report-To", "X-Auth-Token",
+    "Authorization", "Access-Control-Allow-Credentials", "Public-Key-Pins", "X-Powered-By",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"error":{"message":"no"}}'])
+@pytest.mark.parametrize("status", [200, 400, 503])
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_answer_gives_orders_for_auroras_origin(gateway, vllm, status, body, stream):
+    kind = "text/event-stream" if stream else "application/json"
+    pairs = [(name, "sentinel") for name in FROM_SERVERS]
+    vllm.will_answer(status, [*pairs, ("X-Kept", "1"), ("content-type", kind)], body)
+
+    answer = gateway.call("POST", CHAT, chat(stream=stream))
+
+    assert answer.status == status
+    assert "sentinel" not in dict(answer.pairs).values()
+
+
+@pytest.mark.parametrize("value", [b"a\x01b", b"a\x7fb", b"\x1b[2J"])
+def test_no_control_character_comes_back(gateway, vllm, value):
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-odd: %b\r\nx-kept: 1\r\n\r\n{}" % value
+    vllm.will_send(head)
+    answer = gateway.call("POST", CHAT, chat())
+
+    assert "x-odd" not in answer.headers
+    assert answer.status in (200, 502)
+    assert answer.status == 502 or answer.headers["x-kept"] == "1"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/p/alpha/version"])
+@pytest.mark.parametrize("status", ["099", "101", "102", "199", "600", "700", "999"])
+def test_a_status_that_is_none_of_http_is_answered_for(gateway, vllm, status, path):
+    vllm.will_send(f"HTTP/1.1 {status} Odd\r\ncontent-length: 0\r\n\r\n".encode(), then="close")
+    method, body = ("POST", chat()) if path == CHAT else ("GET", b"")
+    answer = gateway.call(method, path, body)
+
+    assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_broke")
+
+
+def test_interim_answers_without_end_are_no_answer(gateway, vllm):
+    vllm.will_send(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 40, then="stall")
+    answer = gateway.call("POST", CHAT, chat())
+
+    assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_broke")
+
+
+# What a server must not take for its own proxy's word
+
+FROM_CLIENTS = [
+    "X-Forwarded-User", "X-Auth-Request-Email", "X-Remote-User", "Remote-User", "X-Amzn-Oidc-Identity",
+    "X-Goog-Iap-Jwt-Assertion", "Cf-Access-Authenticated-User-Email", "X-MS-Client-Principal-Id",
+    "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-Method-Override", "X_Forwarded_User",
+    "X-Pomerium-Claim-Email", "Proxy", "True-Client-Ip",
+]  # fmt: skip
+PATHS = [CHAT, "/p/alpha/v1/chat/completions", "/p/vllm/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_server_is_told_by_a_client_who_it_is(gateway, vllm, path):
+    pairs = [(name, "sentinel") for name in FROM_CLIENTS]
+    gateway.call("POST", path, chat(), [*pairs, ("X-Kept", "1")])
+
+    [seen] = vllm.received
+    assert "sentinel" not in dict(seen.header_pairs).values()
+    assert seen.headers["x-kept"] == "1"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_callers_key_reaches_no_server_by_any_other_way(gateway, vllm, path):
+    query = f"a=1&api_key=x&key={MASTER_KEY}&odd={MASTER_KEY}&odd2=Bearer%20{MASTER_KEY}&b=%2F"
+    pairs = [("X-Odd", MASTER_KEY), ("X-Odder", f"a={MASTER_KEY};b"), ("X-Request-Id", MASTER_KEY)]
+    gateway.call("POST", f"{path}?{query}", chat(), pairs)
+
+    [seen] = vllm.received
+    assert seen.path_and_query.endswith("?a=1&b=%2F")
+    assert not any(MASTER_KEY in value for _, value in seen.header_pairs)
+
+
 # The request's id
 
 SANE = ["a", "x" * 128, "req_1-2:3/4~!", '"{}"']

@@ -35,11 +35,17 @@ async def test_a_key_opens_a_session_wherever_it_stands(gateway, vllm, headers, 
 
 async def test_no_credential_of_the_client_crosses_or_comes_back(gateway, vllm):
     headers = {"X-Api-Key": MASTER_KEY, "Cookie": "a=b", "Origin": "http://page.example"}
-    connecting = gateway.connect(additional_headers={**headers, "X-Kept": "1"}, subprotocols=OFFER)
+    headers |= {"X-Forwarded-User": "root", "X-Odd": MASTER_KEY, "X-Original-URL": "/admin"}
+    headers["X-Kept"] = "1"
+    target = f"{PATH}&odd={MASTER_KEY}&token=any"
+    connecting = gateway.connect(target, additional_headers=headers, subprotocols=OFFER)
     async with connecting as client:
         told = client.response.headers
     [opened] = vllm.opened
 
+    assert "odd" not in opened.path
+    assert "token" not in opened.path
+    assert [opened.values(name) for name in ("x-forwarded-user", "x-original-url")] == [[], []]
     assert MASTER_KEY not in str(opened.headers) + opened.path
     assert opened.values("authorization") == [f"Bearer {UPSTREAM_KEY}"]
     assert [opened.values(name) for name in ("cookie", "origin")] == [[], []]
