@@ -47,6 +47,7 @@ TABLE = {
     "NoServer": (503, "provider_error", "no_server", None),
     "UpstreamRefusedKey": (502, "provider_error", "upstream_auth", None),
     "UpstreamBroke": (502, "provider_error", "upstream_broke", None),
+    "UpstreamStale": (502, "provider_error", "upstream_broke", None),
     "UpstreamUnreadable": (502, "provider_error", "upstream_broke", None),
     "UpstreamTimeout": (504, "provider_error", "upstream_timeout", None),
     "UpstreamConnectTimeout": (504, "provider_error", "upstream_connect_timeout", None),
