@@ -2,7 +2,7 @@
 
 Counted by name and by address; a browser that its person has logged in with before is counted for
 itself alone, so that nobody else's attempts keep its person out. Rows, so that all processes count
-together; bounded, and forgotten after a day.
+together, locked in the order of their keys; bounded, and forgotten after a day.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -22,6 +22,8 @@ from providers.models import LoginAttempts
 
 MOST_SECONDS = 60
 MOST_ROWS = 10_000
+MOST_FORGOTTEN_ROWS = 1000
+"""At once, so that no login waits long for it."""
 FORGOTTEN_AFTER = timedelta(days=1)
 IPV6_SITE_BITS = 64
 
@@ -33,7 +35,7 @@ class Subject:
     key: str
     free: int
     is_shared: bool = False
-    """Whether others count here, too: one who succeeds does not clear what they did."""
+    """Whether others count here, too: one who succeeds takes back his own attempt alone."""
 
     def wait(self, failures: int) -> timedelta:
         """1 s, 2 s, 4 s … after each failure from the `free`th on."""
@@ -50,19 +52,26 @@ class MustWait(Exception):
         self.seconds = seconds
 
 
-def subjects(name: str, address: str, browser: str | None) -> list[Subject]:
-    """Of an attempt under `name` from `address`, in a `browser` that is known for the name or None."""
+def subjects(
+    name: str, address: str, browser: str | None, *, is_of_several: bool = False
+) -> list[Subject]:
+    """Of an attempt under `name` from `address`, in a `browser` that is known for the name or None.
+
+    `is_of_several` says that accounts share the name but for its capitals: they are counted as one,
+    and no login to one clears what was tried with the others.
+    """
     if browser is not None:
         return [Subject(_key("browser", f"{browser} {name}"), free=3)]
     return [
-        Subject(_key("name", name.casefold()), free=3),
+        Subject(_key("name", _counted_name(name)), free=3, is_shared=is_of_several),
         Subject(_key("address", _site(address)), free=20, is_shared=True),
     ]
 
 
 @transaction.atomic
-def begin(tried: Sequence[Subject]) -> None:
+def begin(tried: Sequence[Subject]) -> datetime:
     """Count an attempt as failed until `succeed` takes it back: so attempts made at once count.
+    Returns when it began.
 
     Raises MustWait, and counts nothing then: an early attempt does not prolong the wait.
     """
@@ -74,17 +83,27 @@ def begin(tried: Sequence[Subject]) -> None:
         row.failures = 1 if now - row.last > FORGOTTEN_AFTER else row.failures + 1
         row.last, row.until = now, now + subject.wait(row.failures)
         row.save()
+    return now
 
 
 @transaction.atomic
-def succeed(tried: Sequence[Subject]) -> None:
-    """Take the attempt back, and all before it under the name or in the browser."""
-    own = [subject.key for subject in tried if not subject.is_shared]
-    LoginAttempts.objects.filter(pk__in=own).delete()
-    shared = LoginAttempts.objects.filter(
-        pk__in=[subject.key for subject in tried if subject.is_shared], failures__gt=0
-    )
-    shared.update(failures=F("failures") - 1, until=F("last"))
+def succeed(tried: Sequence[Subject], begun: datetime | None = None) -> None:
+    """Take the attempt that began at `begun` back, and all before it under the name or in the
+    browser. A wait that somebody else's attempt has caused since then goes on."""
+    shared = {subject.key for subject in tried if subject.is_shared}
+    held = LoginAttempts.objects.select_for_update().order_by("pk")
+    for row in held.filter(pk__in=[subject.key for subject in tried]):
+        if row.pk in shared:
+            _take_back(row, begun)
+        else:
+            row.delete()
+
+
+def _take_back(row: LoginAttempts, begun: datetime | None) -> None:
+    row.failures = max(0, row.failures - 1)
+    if row.last == begun:
+        row.until = row.last
+    row.save()
 
 
 def _row(subject: Subject, now: datetime) -> tuple[Subject, LoginAttempts]:
@@ -98,10 +117,22 @@ def _row(subject: Subject, now: datetime) -> tuple[Subject, LoginAttempts]:
 
 def _forget(now: datetime) -> None:
     """Drop what is over, and the oldest where there are too many."""
-    LoginAttempts.objects.filter(last__lt=now - FORGOTTEN_AFTER).delete()
+    _drop(Q(last__lt=now - FORGOTTEN_AFTER))
     newest = LoginAttempts.objects.order_by("-last").values_list("last", flat=True)
-    if oldest_kept := newest[MOST_ROWS : MOST_ROWS + 1].first():
-        LoginAttempts.objects.filter(last__lte=oldest_kept).delete()
+    if last_dropped := newest[MOST_ROWS : MOST_ROWS + 1].first():
+        _drop(Q(last__lte=last_dropped))
+
+
+def _drop(which: Q) -> None:
+    """Without what another login holds, for which this one, which holds rows itself, must not wait."""
+    free = LoginAttempts.objects.select_for_update(skip_locked=True).filter(which).order_by("pk")
+    pks = list(free.values_list("pk", flat=True)[:MOST_FORGOTTEN_ROWS])
+    LoginAttempts.objects.filter(pk__in=pks).delete()
+
+
+def _counted_name(name: str) -> str:
+    """Without capitals where every database can tell which accounts share the rest."""
+    return name.casefold() if name.isascii() else name
 
 
 def _site(address: str) -> str:

@@ -27,6 +27,11 @@ def address_of(request: HttpRequest | None) -> str:
     return str(request.META.get("REMOTE_ADDR") or "") if request else ""
 
 
+def is_name_of_several(name: str) -> bool:
+    """Whether accounts have this name in more than one way of writing it, such as eve and EVE."""
+    return User.objects.filter(username__iexact=name)[:2].count() > 1
+
+
 def shown_name(name: object) -> str:
     """A name that somebody typed, cut: it may be anything."""
     return str(name or "").replace("\0", "")[:MOST_NAME_CHARACTERS]

@@ -31,13 +31,15 @@ class LoginForm(AuthenticationForm):
         if not name or not password:
             return dict(super().clean())
         address = logins.address_of(self.request)
-        tried = login_waits.subjects(name, address, _known_browser(self.request, name))
+        browser = _known_browser(self.request, name)
+        is_of_several = logins.is_name_of_several(name)
+        tried = login_waits.subjects(name, address, browser, is_of_several=is_of_several)
         try:
-            login_waits.begin(tried)
+            begun = login_waits.begin(tried)
         except MustWait as early:
             raise self._wait(name, address, early.seconds) from None
         cleaned = dict(super().clean())
-        login_waits.succeed(tried)
+        login_waits.succeed(tried, begun)
         return cleaned
 
     def _wait(self, name: str, address: str, seconds: int) -> ValidationError:

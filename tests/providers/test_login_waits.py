@@ -179,6 +179,40 @@ def test_a_login_takes_back_only_its_own_attempt_from_the_address() -> None:
     assert not LoginAttempts.objects.filter(pk=tried[0].key).exists()
 
 
+def test_a_login_does_not_end_a_wait_that_another_attempt_has_caused_meanwhile() -> None:
+    """Else somebody with one account of his own guesses at others without ever waiting."""
+    own, guess = (subjects(name, "192.0.2.7", None) for name in ("mallory", "eve"))
+    begun = begin(own)
+    for number in range(19):
+        begin(subjects(f"name-{number}", "192.0.2.7", None))
+    hold()
+
+    succeed(own, begun)
+
+    with pytest.raises(MustWait):
+        begin(guess)
+
+
+@pytest.mark.parametrize(("other", "gets_in"), [("EVE", False), ("eve-2", True)])
+def test_a_login_clears_nothing_of_an_account_that_is_written_alike(
+    other: str, gets_in: bool
+) -> None:
+    User.objects.create_user(other, password=PASSWORD, is_staff=True)
+    fail(Client(), 2)
+    assert attempt(Client(), other, PASSWORD).status_code == 302
+
+    fail(Client(), 1)
+
+    assert ("Too many" not in text(attempt(Client(), other, PASSWORD))) == gets_in
+
+
+def test_letters_beyond_ascii_are_counted_as_they_are_written() -> None:
+    fail(Client(), 3, "ève")
+
+    assert "Too many" in text(attempt(Client(), "ève"))
+    assert "Too many" not in text(attempt(Client(), "ÈVE"))
+
+
 def test_after_a_day_it_is_forgotten() -> None:
     for _ in range(3):
         begin([NAME])
