@@ -19,6 +19,10 @@ Pairs = list[tuple[bytes, bytes]]
 class Watcher(Protocol):
     """Sees what goes to the client, just before it goes. It must be quick and never fail."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether what was fed last, or the end, must not go out before `release` has returned."""
+
     def begin(self, *, streamed: bool) -> None: ...
 
     def feed(self, piece: bytes) -> None: ...
@@ -26,9 +30,14 @@ class Watcher(Protocol):
     def end(self) -> None:
         """The answer is whole: what was fed last may still have to go out, nothing follows it."""
 
+    async def release(self) -> None:
+        """Return, soon, once nothing is held any more."""
+
 
 class Unwatched:
     """Nobody looks."""
+
+    holds = False
 
     def begin(self, *, streamed: bool) -> None:
         pass
@@ -37,6 +46,9 @@ class Unwatched:
         pass
 
     def end(self) -> None:
+        pass
+
+    async def release(self) -> None:
         pass
 
 

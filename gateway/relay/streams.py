@@ -136,6 +136,8 @@ async def _told(
     last = events.end()
     delivery.watcher.feed(last)
     delivery.watcher.end()
+    if delivery.watcher.holds:
+        await delivery.watcher.release()
     await client.write(last, more=False)
     if events.error is not None:
         raise events.error
@@ -225,17 +227,22 @@ async def _hand_on_events(
     watcher: Watcher,
 ) -> None:
     for told in filter(None, held):
-        watcher.feed(told)
-        await client.write(told, more=True)
+        await _write(told, client, watcher)
     if events.is_over:
         return
     async for piece in pieces:
         told = events.feed(piece)
         if told:
-            watcher.feed(told)
-            await client.write(told, more=True)
+            await _write(told, client, watcher)
         if events.is_over:
             return  # what the server still has to say is for nobody
+
+
+async def _write(told: bytes, client: Client, watcher: Watcher) -> None:
+    watcher.feed(told)
+    if watcher.holds:
+        await watcher.release()
+    await client.write(told, more=True)
 
 
 def _stream_headers(crossing: Pairs) -> Pairs:

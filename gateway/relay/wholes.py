@@ -33,9 +33,12 @@ async def as_it_comes(answer: Answer, client: Client, crossing: Pairs, delivery:
     delivery.begun()
     delivery.watcher.begin(streamed=False)
     delivery.watcher.feed(held)
-    await client.start(answer.status, crossing)
     if is_whole:
         delivery.watcher.end()
+    if delivery.watcher.holds:
+        await delivery.watcher.release()
+    await client.start(answer.status, crossing)
+    if is_whole:
         await client.write(held, more=False)
     else:
         await _hand_on(held, pieces, client, delivery.watcher)
@@ -65,10 +68,14 @@ async def _hand_on(
         await client.write(held, more=True)
         async for piece in pieces:
             watcher.feed(piece)
+            if watcher.holds:
+                await watcher.release()
             await client.write(piece, more=True)
     except UpstreamError as error:
         raise ConnectionAbortedError(str(error)) from error
     watcher.end()
+    if watcher.holds:
+        await watcher.release()
     await client.write(b"", more=False)
 
 
@@ -90,6 +97,8 @@ async def translated(
     delivery.watcher.begin(streamed=False)
     delivery.watcher.feed(body)
     delivery.watcher.end()
+    if delivery.watcher.holds:
+        await delivery.watcher.release()
     await client.answer(answer.status, without_length(crossing), body)
 
 

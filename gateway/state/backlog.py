@@ -5,41 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import DataError
 from django.db import Error as DatabaseFailure
 
-from gateway.errors import GatewayError, StateUnavailable
-from gateway.state.lane import named
+from gateway.errors import StateUnavailable
+from gateway.state.batch import Write
+from gateway.state.losses import Losses
 from gateway.state.values import MOST_CONTEXT_ITEMS, Copy, StateLimits, is_id
 from gateway.state.waiting_items import WaitingItems
 
-TELL_SECONDS = 10.0
-
 log = logging.getLogger("aurora.state")
-
-
-class Losses:
-    """Counts the copies that could not be kept. Tells of them at most every `TELL_SECONDS`."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._untold, self._told_at = 0, -TELL_SECONDS
-
-    def add(self, reason: str, count: int = 1) -> None:
-        self.count += count
-        self._untold += count
-        if time.monotonic() - self._told_at >= TELL_SECONDS:
-            self.tell(reason)
-
-    def tell(self, reason: str) -> None:
-        if self._untold:
-            log.error("responses that were not kept: %d; the last: %s", self._untold, reason)
-        self._untold, self._told_at = 0, time.monotonic()
 
 
 @dataclass(slots=True, eq=False)
@@ -48,16 +26,28 @@ class Entry:
 
     copy: Copy
     is_deleted: bool = False
+    lost: str = ""
+    """Why it is not kept."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    safe: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once its answer may end: it is gone, or its safety is waited for in vain."""
+
+    def leave(self) -> None:
+        self.gone.set()
+        self.safe.set()
 
 
 class Backlog:
-    """Belongs to one event loop. `write` writes a copy; True: as one that is deleted already."""
+    """Belongs to one event loop.
+
+    `write` writes a batch, and gives the reason why each is lost, "" for what is kept. While it fails,
+    what waits goes on waiting: nothing is lost but what finds no room.
+    """
 
     def __init__(
         self,
         limits: StateLimits,
-        write: Callable[[Copy, bool], Awaitable[None]],
+        write: Callable[[Sequence[Write]], Awaitable[list[str]]],
         delete: Callable[[UUID, str], Awaitable[None]],
     ) -> None:
         self._limits, self._write, self._delete = limits, write, delete
@@ -65,18 +55,22 @@ class Backlog:
         self._items = WaitingItems()
         self._held_bytes = 0
         self._filled = asyncio.Event()
+        self._is_slow = False
         self.losses = Losses()
 
-    def add(self, copy: Copy) -> None:
-        """Returns at once. What cannot be kept is counted as lost."""
+    def add(self, copy: Copy) -> Entry:
+        """Returns at once. What cannot be kept is counted as lost, and its entry says why."""
         reason = self._refusal(copy)
         if reason:
             self.losses.add(reason)
-            return
-        self._entries[copy.owner, copy.id] = Entry(copy)
+            return lost(copy, reason)
+        entry = Entry(copy)
+        self._entries[copy.owner, copy.id] = entry
         self._items.add(copy)
         self._held_bytes += copy.size_bytes
         self._filled.set()
+        self._note_safety(entry)
+        return entry
 
     def _refusal(self, copy: Copy) -> str:
         if not is_id(copy.id):
@@ -111,17 +105,76 @@ class Backlog:
     def _newest_first(self) -> Iterator[Entry]:
         return reversed(self._entries.values())
 
+    async def until_safe(self, entry: Entry) -> None:
+        """Until the end of its answer may go out: it is written or lost, or has waited in vain."""
+        await _within(entry.safe, self._limits.settle_seconds)
+
+    def _note_safety(self, entry: Entry) -> None:
+        if self._is_slow:
+            entry.safe.set()
+
+    def _be_slow(self) -> None:
+        self._is_slow = True
+        for entry in self._entries.values():
+            self._note_safety(entry)
+
     async def write_all(self) -> None:
         """Write what comes, in the order in which it came. Runs until it is cancelled."""
+        failures = 0
+        pauses = self._limits.pauses_seconds
         while True:
             await self._filled.wait()
-            await self._write_first(next(iter(self._entries.values())))
+            if await self._has_written(self._batch(self._limits.batch_copies >> failures)):
+                failures, self._is_slow = 0, False
+                continue
+            self._be_slow()
+            pause_seconds = pauses[min(failures, len(pauses) - 1)]
+            failures += 1
+            await asyncio.sleep(pause_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
 
-    async def _write_first(self, entry: Entry) -> None:
-        reason = await self._written(entry)
-        if reason:
-            self.losses.add(reason)
-        self._drop(entry)
+    def _batch(self, copies: int) -> list[Entry]:
+        """The oldest, as many as are written in one transaction: `copies` at most, one at least."""
+        batch: list[Entry] = []
+        size_bytes = 0
+        for entry in self._entries.values():
+            size_bytes += entry.copy.size_bytes
+            if batch and (len(batch) >= copies or size_bytes > self._limits.batch_bytes):
+                break
+            batch.append(entry)
+        return batch
+
+    async def _has_written(self, batch: Sequence[Entry]) -> bool:
+        """Whether these wait no more. False: the database fails, and they go on waiting."""
+        try:
+            await self._write_batch(batch)
+        except (StateUnavailable, DatabaseFailure):  # the lane tells of it, once
+            return False
+        except Exception:  # whatever is wrong, what comes after must be written
+            log.exception("responses could not be written")
+            return False
+        return True
+
+    async def _write_batch(self, batch: Sequence[Entry]) -> None:
+        writes = [Write(entry.copy, entry.is_deleted) for entry in batch]
+        reasons = await self._written(writes)
+        for entry, write, reason in zip(batch, writes, reasons, strict=True):
+            if entry.is_deleted and not write.is_deleted and not reason:
+                await self._delete(entry.copy.owner, entry.copy.id)
+            if reason:
+                self.losses.add(reason)
+            entry.lost = reason
+            self._drop(entry)
+
+    async def _written(self, writes: Sequence[Write]) -> list[str]:
+        """As `write` gives it. One that takes long holds no answer up."""
+        writing = asyncio.ensure_future(self._write(writes))
+        try:
+            done, _ = await asyncio.wait({writing}, timeout=self._limits.slow_seconds)
+            if not done:
+                self._be_slow()
+            return await writing
+        finally:
+            writing.cancel()
 
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.copy.owner, entry.copy.id]
@@ -129,32 +182,7 @@ class Backlog:
         self._held_bytes -= entry.copy.size_bytes
         if not self._entries:
             self._filled.clear()
-        entry.gone.set()
-
-    async def _written(self, entry: Entry) -> str:
-        """Why it is lost; "" when it is not."""
-        reason = ""
-        for pause_seconds in (0.0, *self._limits.pauses_seconds):
-            await asyncio.sleep(pause_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
-            try:
-                return await self._tried(entry)
-            except StateUnavailable as error:
-                reason = str(error)
-            except (GatewayError, DataError) as error:  # the next try would end alike
-                return str(error) if isinstance(error, GatewayError) else named(error)
-            except DatabaseFailure as error:
-                reason = named(error)
-            except Exception as error:  # whatever is wrong with this copy, the next must be written
-                log.exception("a response could not be written")
-                return type(error).__name__
-        return reason
-
-    async def _tried(self, entry: Entry) -> str:
-        is_deleted = entry.is_deleted
-        await self._write(entry.copy, is_deleted)
-        if entry.is_deleted and not is_deleted:
-            await self._delete(entry.copy.owner, entry.copy.id)
-        return ""
+        entry.leave()
 
     async def emptied(self, seconds: float) -> bool:
         """Whether all that waits is gone within `seconds`."""
@@ -165,14 +193,26 @@ class Backlog:
         if self._entries:
             self.losses.add(reason, len(self._entries))
         for entry in list(self._entries.values()):
+            entry.lost = reason
             self._drop(entry)
         self.losses.tell(reason)
 
 
+def lost(copy: Copy, reason: str) -> Entry:
+    """One that waits for nothing: it is not kept."""
+    entry = Entry(copy, lost=reason)
+    entry.leave()
+    return entry
+
+
 async def until_gone(entry: Entry, seconds: float) -> bool:
     """Whether `entry` is written or lost within `seconds`."""
+    return await _within(entry.gone, seconds)
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
     try:
-        await asyncio.wait_for(entry.gone.wait(), seconds)
+        await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
         return False
     return True

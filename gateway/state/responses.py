@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -47,19 +47,6 @@ def read(owner: UUID, id: str) -> Kept:
     for row in live(owner, id):
         return Kept(row.response_id, row.body.encode(), row.status, row.background)
     raise unknown(id)
-
-
-def write(copy: Copy, is_deleted: bool) -> None:
-    """Keep `copy`, as a deleted one if so. Once more is the same as once.
-
-    Raises InvalidRequest where another with its id is there: that one stays, since others may
-    continue from it; UnknownResponse where the one it continues is gone.
-    """
-    with transaction.atomic():
-        if not is_there(copy):
-            complete(insert(copy), copy)
-        if is_deleted:
-            live(copy.owner, copy.id).update(removable=Now() + DELETED_STAYS)
 
 
 def is_there(copy: Copy) -> bool:

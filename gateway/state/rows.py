@@ -37,12 +37,19 @@ def as_text(body: bytes) -> str:
 
 def insert_items(items: Sequence[bytes], owner: UUID, *, start: int = 0, **fields: Any) -> None:
     """Rows for these, at the positions from `start` on."""
-    for batch in batches(enumerate(items, start)):
-        rows = [_row(item, position, owner, fields) for position, item in batch]
+    for rows in batches(item_rows(items, owner, start=start, **fields)):
         StoredItem.objects.bulk_create(rows)
 
 
-def _row(item: bytes, position: int, owner: UUID, fields: dict[str, Any]) -> StoredItem:
+def item_rows(
+    items: Sequence[bytes], owner: UUID, *, start: int = 0, **fields: Any
+) -> Iterator[StoredItem]:
+    """As `insert_items`, but not in the database yet. Raises InvalidRequest as `as_text` does."""
+    for position, item in enumerate(items, start):
+        yield item_row(item, position, owner, fields)
+
+
+def item_row(item: bytes, position: int, owner: UUID, fields: dict[str, Any]) -> StoredItem:
     return StoredItem(
         owner=owner,
         item_id=item_id(item),

@@ -18,8 +18,8 @@ from typing import TypeVar
 from uuid import UUID
 
 from gateway.errors import InvalidRequest, NotStored, StateUnavailable, UnknownResponse
-from gateway.state import background, conversations, responses, retention
-from gateway.state.backlog import Backlog, Entry, until_gone
+from gateway.state import background, batch, conversations, responses, retention
+from gateway.state.backlog import Backlog, Entry, lost, until_gone
 from gateway.state.lane import Lane
 from gateway.state.pages import check_totals, page
 from gateway.state.values import (
@@ -63,7 +63,7 @@ class Store:
         self._leases = Lane("aurora-state-lease", threads=1, waiting=waiting, seconds=seconds)
         self._backlog = Backlog(
             limits,
-            partial(self._writer.run_to_the_end, responses.write),
+            partial(self._writer.run_to_the_end, batch.write),
             partial(self._writer.run_to_the_end, responses.delete),
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,14 +101,20 @@ class Store:
         left = seconds if is_empty else 0.0
         return all([await lane.stop(left) for lane in (self._reader, self._writer, self._leases)])
 
-    def keep(self, copy: Copy) -> None:
+    def keep(self, copy: Copy) -> Entry:
         """Have `copy` written soon. Returns at once; what cannot be kept is counted in `lost`.
 
         The other methods know it from now on. An older response with the same id stays instead.
         """
-        if self.keeps:
-            self.start()
-            self._backlog.add(copy)
+        if not self.keeps:
+            return lost(copy, "Aurora keeps no responses")
+        self.start()
+        return self._backlog.add(copy)
+
+    async def until_safe(self, entry: Entry) -> None:
+        """Until the end of its answer may go out: every process finds it in the database, or, while
+        that is slow or gone, it is on this disk. It is waited for as `StateLimits` say."""
+        await self._backlog.until_safe(entry)
 
     def miss(self, reason: str) -> None:
         """Count a response of which not even a copy could be made."""

@@ -88,8 +88,18 @@ class StateLimits:
     """How long a look-up may take, and how much may wait for the database in one process."""
 
     state_seconds: float = 5.0
-    queued_copies: int = 1000
+    queued_copies: int = 10_000
     queued_bytes: int = 64 * 2**20
+    """What waits in memory and in no spool; more than that is dropped."""
+    batch_copies: int = 200
+    batch_bytes: int = 8 * 2**20
+    """What is written in one transaction, but for a single longer copy."""
+    settle_seconds: float = 5.0
+    """The end of an answer waits for its commit so long, while the database takes what comes."""
+    slow_seconds: float = 1.0
+    """A batch that takes longer: the database is slow, and no answer waits for its commit."""
+    disk_seconds: float = 1.0
+    """The end of an answer waits for the spool so long, while the database is slow or gone."""
     waiting_jobs: int = 200
     lease_seconds: float = 15.0
     lease_check_seconds: float = 5.0
@@ -97,8 +107,8 @@ class StateLimits:
     looks: int = 3
     """At what is not there: another process may be writing it this moment."""
     look_again_seconds: float = 0.15
-    pauses_seconds: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
-    """Before each further try to write a copy; after the last it is lost."""
+    pauses_seconds: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
+    """Before each further try to write a batch; the last one is repeated."""
 
 
 class _Identified(msgspec.Struct):

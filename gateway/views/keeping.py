@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway import sse
+from gateway.state.backlog import Entry
 from gateway.state.store import Store
 from gateway.state.values import Copy
 from gateway.translation.responses import Final, Watch, final
@@ -18,9 +19,10 @@ see; so many times at most before the answer's end."""
 
 
 class Keeping:
-    """Keeps the response before its last piece goes out: the client's next call finds it.
+    """Keeps the response before its last piece goes out: the client's next call finds it, at any
+    process. That piece alone waits for it, and no longer than `Store.until_safe` has it.
 
-    It never fails and never waits. An answer that is too long to be held is not kept, but counted.
+    It never fails. An answer that is too long to be held is not kept, but counted.
     """
 
     def __init__(self, store: Store, copy_of: Callable[[Final], Copy]) -> None:
@@ -29,6 +31,7 @@ class Keeping:
         self._whole = bytearray()
         self._looks = 0
         self._is_done = False
+        self._entry: Entry | None = None
 
     def begin(self, *, streamed: bool) -> None:
         self._watch = Watch() if streamed else None
@@ -49,6 +52,15 @@ class Keeping:
         if not self._is_done:
             self._store.miss("no response could be read in an answer")
 
+    @property
+    def holds(self) -> bool:
+        return self._entry is not None
+
+    async def release(self) -> None:
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            await self._store.until_safe(entry)
+
     def _feed_whole(self, piece: bytes) -> None:
         self._whole += piece
         if len(self._whole) > MOST_WHOLE_BYTES:
@@ -66,4 +78,4 @@ class Keeping:
         self._is_done = True
         self._whole.clear()
         if said.status in KEPT:
-            self._store.keep(self._copy_of(said))
+            self._entry = self._store.keep(self._copy_of(said))

@@ -21,6 +21,8 @@ from django.utils import timezone
 from psycopg.conninfo import make_conninfo
 
 from gateway.models import StoredResponse
+from gateway.state import batch
+from gateway.state.batch import Write
 from gateway.state.store import Store
 from gateway.state.values import Copy, StateLimits
 from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
@@ -31,8 +33,11 @@ PATIENT = StateLimits(
     lease_seconds=NEVER_SECONDS,
     lease_check_seconds=0.05,
     look_again_seconds=0.01,
+    settle_seconds=NEVER_SECONDS,
+    slow_seconds=0.2,
+    disk_seconds=NEVER_SECONDS,
 )
-"""No busy machine makes a store give anything up."""
+"""No busy machine makes a store give anything up; a database that stalls is soon known to be slow."""
 
 
 class RunningStore:
@@ -86,6 +91,11 @@ class RunningStore:
 
     def write_out(self) -> None:
         assert self._portal.call(self.store._backlog.emptied, PATIENCE_SECONDS)
+
+
+def written(*copies: Copy) -> None:
+    """Write these, as the store does."""
+    assert batch.write([Write(copy) for copy in copies]) == [""] * len(copies)
 
 
 def item(id: str, text: str = "") -> bytes:

@@ -23,6 +23,7 @@ from tests.gateway.state.stores import (
     locked,
     queued,
     response,
+    written,
 )
 
 LONG_ID = "x" * 10_000
@@ -61,7 +62,7 @@ def most_parameters_of(work: Callable[[], object]) -> int:
 
 @pytest.mark.anyio
 async def test_looking_for_an_item_takes_few_steps_however_much_waits():
-    async def never(*_: object) -> None:
+    async def never(*_: object) -> Any:
         raise AssertionError
 
     backlog = Backlog(StateLimits(), never, never)
@@ -111,7 +112,7 @@ def test_a_call_may_refer_to_so_many_items_and_no_more(store):
 def test_no_statement_has_more_parameters_than_a_database_takes(transactional_db):
     sought = [f"i{n}" for n in range(1200)]
     items = tuple(map(item, sought))
-    responses.write(response("1", items=items), False)
+    written(response("1", items=items))
     id = conversations.create(ANN, "conv_1", {}, ()).id
 
     assert most_parameters_of(lambda: responses.items(ANN, sought)) < 510
@@ -125,7 +126,7 @@ def test_no_statement_has_more_parameters_than_a_database_takes(transactional_db
 
 def test_one_row_is_read_of_an_item_that_stands_in_many_responses(transactional_db):
     for n in range(5):
-        responses.write(response(str(n), items=(item("i", str(n)),)), False)
+        written(response(str(n), items=(item("i", str(n)),)))
     assert responses.items(ANN, ["i"]) == {"i": item("i", "4")}
 
 

@@ -16,6 +16,7 @@ from tests.gateway.state.stores import (
     locked,
     queued,
     response,
+    written,
 )
 
 ABC = ["a-in", "a-out", "b-in", "b-out", "c-in", "c-out"]
@@ -92,7 +93,7 @@ def test_what_continues_one_that_is_gone_is_lost_and_not_a_shorter_chain(store):
 
 def test_a_long_chain_costs_as_many_queries_as_a_short_one(transactional_db):
     for copy in chain(*(str(n) for n in range(30))):
-        responses.write(copy, False)
+        written(copy)
 
     def queries(id: str) -> int:
         with CaptureQueriesContext(connection) as made:
@@ -123,7 +124,7 @@ def test_a_chain_with_too_much_in_it_is_refused(store, monkeypatch, limit, most,
 def test_a_chain_with_too_many_links_is_refused(transactional_db, monkeypatch):
     monkeypatch.setattr(responses, "MOST_CONTEXT_LINKS", 2)
     for copy in chain("a", "b", "c"):
-        responses.write(copy, False)
+        written(copy)
     assert ids(responses.context(ANN, "b")) == ABC[:4]
     with pytest.raises(InvalidRequest) as told:
         responses.context(ANN, "c")

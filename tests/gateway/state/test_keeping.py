@@ -12,7 +12,6 @@ from django.db.backends.signals import connection_created
 
 from gateway.errors import InvalidRequest, UnknownResponse
 from gateway.models import StoredItem, StoredResponse
-from gateway.state import responses
 from tests.gateway.state.stores import (
     ANN,
     BOB,
@@ -22,6 +21,7 @@ from tests.gateway.state.stores import (
     item,
     locked,
     response,
+    written,
 )
 from tests.patience import PATIENCE_SECONDS
 
@@ -96,8 +96,8 @@ def test_of_two_with_one_id_the_older_stays_and_the_other_is_counted_as_lost(sto
 
 def test_writing_one_twice_is_the_same_as_once(transactional_db):
     """As after a connection that broke at the end of a transaction."""
-    responses.write(response("r"), False)
-    responses.write(response("r"), False)
+    written(response("r"))
+    written(response("r"))
     assert (StoredResponse.objects.count(), StoredItem.objects.count()) == (1, 2)
 
 
@@ -137,7 +137,7 @@ def test_what_another_process_writes_this_moment_is_waited_for(transactional_db)
     try:
         with RunningStore(limits=often) as store:
             with transaction.atomic():
-                responses.write(response("r"), False)
+                written(response("r"))
                 found = store.begun(store.store.response, ANN, "r")
                 assert looks.wait(PATIENCE_SECONDS)
             assert found.result(PATIENCE_SECONDS).id == "r"

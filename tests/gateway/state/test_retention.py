@@ -20,6 +20,7 @@ from tests.gateway.state.stores import (
     queued,
     response,
     threads,
+    written,
 )
 from tests.processes import eventually
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def keep(*names: str, **fields) -> None:
     """A chain of these."""
     for name, earlier in zip(names, [None, *names], strict=False):
-        responses.write(response(name, previous=earlier, **fields), False)
+        written(response(name, previous=earlier, **fields))
 
 
 def there() -> str:
@@ -71,7 +72,7 @@ def test_a_chain_goes_from_its_young_end():
 
 def test_a_younger_one_keeps_all_that_it_continues():
     keep("a", "b", "c")
-    responses.write(response("d", previous="a"), False)
+    written(response("d", previous="a"))
     for id in "abd":
         age(id, 31)
     batches()
@@ -94,7 +95,7 @@ def test_what_is_old_is_hidden_before_any_of_it_is_removed(monkeypatch):
 def test_no_batch_takes_more_than_its_share(monkeypatch):
     monkeypatch.setattr(retention, "AT_ONCE", 2)
     for number in range(5):
-        responses.write(response(str(number), items=tuple(map(item, "abc"))), False)
+        written(response(str(number), items=tuple(map(item, "abc"))))
         age(str(number), 31)
 
     def rows() -> int:
