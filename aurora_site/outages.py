@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from aurora_site import pages
 from gateway import errors
 from gateway.state.lane import named
+from providers.database_faults import Fault, fault_of
 from providers.transactions import FIRST_OF_A_READ
 
 LOCK_SECONDS = 5
@@ -142,7 +143,7 @@ def _watched(failures: list[Failure], execute: Callable[..., Any], sql: Any, *ca
         if limited:
             context["cursor"].nextset()  # behind the result of _LIMITS
     except (OperationalError, InterfaceError) as error:
-        if not _is_of_sql(error):
+        if fault_of(error) is Fault.FAILS:  # what it works on and refuses may be tried again
             failures.append(error)
         raise
     return done

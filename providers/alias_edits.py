@@ -6,10 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from providers import aliases, catalog, patterns
 from providers.models import Alias, AliasTarget
+from providers.transactions import edit, locked, one_at_a_time
+
+LOCK = 0x616C6961736573
+"""One edit of aliases is judged at a time, since two can make a cycle that neither sees: any number
+that nobody else locks in this database."""
 
 
 def check(alias: Alias, targets: Sequence[AliasTarget]) -> None:
@@ -49,6 +53,7 @@ def _check_repeated(targets: Iterable[AliasTarget]) -> None:
 
 
 def _check_resolution(alias: Alias, targets: Sequence[AliasTarget]) -> None:
+    one_at_a_time(LOCK)
     others = [row for row in catalog.enabled_aliases() if row.pk != alias.pk]
     written = catalog.written(others)
     before = aliases.resolve(written)
@@ -69,7 +74,7 @@ def _words(cycle: Sequence[str]) -> str:
     return " -> ".join(named)
 
 
-@transaction.atomic
+@edit()
 def save(alias: Alias, targets: Iterable[AliasTarget] | None) -> None:
     """Save `alias`, and make `targets` its targets; None leaves them. What is as it was before is
     not written, so the history tells what has changed."""
@@ -103,9 +108,11 @@ def rename_provider(before: str, after: str) -> None:
     """Let the targets that name a provider name it by its new name, in the caller's transaction.
 
     One that was there under the new name already, left from a provider that is gone, is kept, and
-    the other given up.
+    the other given up. Targets are written by those alone who have locked their aliases.
     """
-    for target in AliasTarget.objects.filter(provider=before).select_related("alias"):
+    named = AliasTarget.objects.filter(provider=before)
+    list(locked(Alias.objects.filter(pk__in=named.values("alias"))))
+    for target in named.select_related("alias"):
         target.provider = after
         there = AliasTarget.objects.filter(
             alias=target.alias_id, tier=target.tier, provider=after, model=target.model

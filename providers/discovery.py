@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -25,6 +25,7 @@ from providers.answers import Question
 from providers.fetch import Fetch, Fetched, FetchFailed, TooLong
 from providers.models import Discovery, Provider
 from providers.snapshot import ProviderEntry, is_model_id
+from providers.transactions import edit, locked, retried
 
 TOTAL_SECONDS = 10.0
 SPEC_SECONDS = 5.0
@@ -146,16 +147,13 @@ def record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
     None if the provider is gone or answers elsewhere by now: then it says nothing of it. Only a
     change of cards, routes or the error counts as a change; a new time of asking does not.
     """
-    try:
-        with transaction.atomic():
-            return _record(provider, outcome)
-    except IntegrityError:  # deleted between the two statements
-        return None
+    return retried(partial(_record, provider, outcome))
 
 
+@edit()
 def _record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
     same = Provider.objects.filter(pk=provider.id, base_url=provider.address.api_root)
-    if not same.exists():
+    if locked(same).first() is None:
         return None
     found, created = Discovery.objects.get_or_create(provider_id=provider.id)
     now, error = timezone.now(), "" if outcome.ok else outcome.text[:MOST_ERROR_CHARACTERS]

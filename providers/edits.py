@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.utils import timezone
 
 from providers import alias_edits, names, secrets
 from providers.models import Provider, Source
+from providers.transactions import edit
 
 SETTINGS = (
     "enabled",
@@ -29,7 +29,7 @@ SETTINGS = (
 EDITABLE = ("name", "type", "base_url", "sealed_api_key", *SETTINGS)
 
 
-@transaction.atomic
+@edit()
 def save(provider: Provider) -> bool:
     """Save an edited row, if anything of it has changed. Whether it ended the row's following.
 

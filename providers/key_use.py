@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from providers.models import ApiKey
+from providers.transactions import retried
 
 
 class KeyUse:
@@ -26,9 +29,13 @@ class KeyUse:
             return
         moments, self._moments = self._moments, {}
         try:
-            with transaction.atomic():
-                for key_id, moment in sorted(moments.items()):  # all in one order: no deadlock
-                    ApiKey.objects.filter(pk=key_id).update(last_used=moment)
+            retried(partial(_write, moments))
         except Exception:  # whatever failed, what was noted must not be lost with it
             self._moments = moments | self._moments
             raise
+
+
+@transaction.atomic
+def _write(moments: Mapping[UUID, datetime]) -> None:
+    for key_id, moment in sorted(moments.items()):  # as `transactions` says
+        ApiKey.objects.filter(pk=key_id).update(last_used=moment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from auditlog.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.db.models import QuerySet
 
 LOGGED_IN, LOGGED_OUT, FAILED = "logged in", "logged out", "failed to log in"
@@ -43,4 +44,11 @@ def failures() -> QuerySet[LogEntry]:
 def _drop_oldest_failures() -> None:
     newest = failures().order_by("-pk").values_list("pk", flat=True)
     if last_dropped := newest[MOST_FAILURES : MOST_FAILURES + 1].first():
-        failures().filter(pk__lte=last_dropped).delete()
+        _drop(failures().filter(pk__lte=last_dropped))
+
+
+@transaction.atomic
+def _drop(entries: QuerySet[LogEntry]) -> None:
+    """Those of them that no other process drops at the same moment."""
+    free = entries.select_for_update(skip_locked=True).values_list("pk", flat=True)
+    LogEntry.objects.filter(pk__in=list(free)).delete()

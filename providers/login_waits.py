@@ -11,14 +11,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_address, ip_network
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from providers.models import LoginAttempts
+from providers.transactions import retried
 
 MOST_SECONDS = 60
 MOST_ROWS = 10_000
@@ -68,13 +70,26 @@ def subjects(
     ]
 
 
-@transaction.atomic
 def begin(tried: Sequence[Subject]) -> datetime:
     """Count an attempt as failed until `succeed` takes it back: so attempts made at once count.
     Returns when it began.
 
     Raises MustWait, and counts nothing then: an early attempt does not prolong the wait.
     """
+    try:
+        return retried(partial(_begin, tried))
+    except IntegrityError:  # a row that was there when it was to be added was gone when it was read
+        return retried(partial(_begin, tried))
+
+
+def succeed(tried: Sequence[Subject], begun: datetime | None = None) -> None:
+    """Take the attempt that began at `begun` back, and all before it under the name or in the
+    browser. A wait that somebody else's attempt has caused since then goes on."""
+    retried(partial(_succeed, tried, begun))
+
+
+@transaction.atomic
+def _begin(tried: Sequence[Subject]) -> datetime:
     now = timezone.now()
     rows = [_row(subject, now) for subject in sorted(tried, key=lambda each: each.key)]
     if (until := max(row.until for _, row in rows)) > now:
@@ -87,9 +102,7 @@ def begin(tried: Sequence[Subject]) -> datetime:
 
 
 @transaction.atomic
-def succeed(tried: Sequence[Subject], begun: datetime | None = None) -> None:
-    """Take the attempt that began at `begun` back, and all before it under the name or in the
-    browser. A wait that somebody else's attempt has caused since then goes on."""
+def _succeed(tried: Sequence[Subject], begun: datetime | None) -> None:
     shared = {subject.key for subject in tried if subject.is_shared}
     held = LoginAttempts.objects.select_for_update().order_by("pk")
     for row in held.filter(pk__in=[subject.key for subject in tried]):

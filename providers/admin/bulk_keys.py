@@ -39,8 +39,8 @@ class BulkKeys(ObjectHistory):
 
     def get_urls(self) -> list[URLPattern]:
         return [
-            self.served("rotate-selected/", self.rotate_many_view, "rotate_many"),
-            self.served("revoke-selected/", self.revoke_many_view, "revoke_many"),
+            self.served("rotate-selected/", self.editing(self.rotate_many_view), "rotate_many"),
+            self.served("revoke-selected/", self.editing(self.revoke_many_view), "revoke_many"),
             *super().get_urls(),
         ]
 

@@ -21,6 +21,7 @@ from unfold.decorators import display
 
 from providers import login_history
 from providers.admin import changes
+from providers.admin.editing import EditingAdmin
 
 PER_PAGE = 50
 ACTIONS = {
@@ -169,7 +170,7 @@ class HistoryAdmin(ModelAdmin):
         return changes_table(entry)
 
 
-class ObjectHistory(ModelAdmin):
+class ObjectHistory(EditingAdmin):
     """An admin whose History button leads to the entries of its object."""
 
     def entries_of(self, found: Model) -> QuerySet[LogEntry]:

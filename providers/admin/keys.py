@@ -154,9 +154,9 @@ class ApiKeyAdmin(BulkKeys):
 
     def get_urls(self) -> list[URLPattern]:
         return [
-            self.served("add/", self.issue_view, "add"),
-            self.served("<uuid:object_id>/rotate/", self.rotate_view, "rotate"),
-            self.served("<uuid:object_id>/revoke/", self.revoke_view, "revoke"),
+            self.served("add/", self.editing(self.issue_view), "add"),
+            self.served("<uuid:object_id>/rotate/", self.editing(self.rotate_view), "rotate"),
+            self.served("<uuid:object_id>/revoke/", self.editing(self.revoke_view), "revoke"),
             *super().get_urls(),
         ]
 

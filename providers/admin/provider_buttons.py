@@ -8,7 +8,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.response import TemplateResponse
@@ -32,8 +31,8 @@ class ProviderButtons(ProviderSwitches):
                 name="providers_provider_test",
             ),
             self.served("<uuid:object_id>/refresh/", self.refresh_view, "refresh"),
-            self.served("<uuid:object_id>/follow/", self.follow_view, "follow"),
-            self.served("<uuid:object_id>/clone/", self.clone_view, "clone"),
+            self.served("<uuid:object_id>/follow/", self.editing(self.follow_view), "follow"),
+            self.served("<uuid:object_id>/clone/", self.editing(self.clone_view), "clone"),
             *super().get_urls(),
         ]
 
@@ -90,9 +89,7 @@ class ProviderButtons(ProviderSwitches):
     def follow_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Give a row back to the environment or YAML file that it came from."""
         provider = self.to_change(request, object_id)
-        with transaction.atomic():
-            followed = edits.follow(provider)
-        if followed:
+        if edits.follow(provider):
             text = (
                 f"{provider.name} follows the {provider.get_source_display()} again,"
                 " from the next start on."
@@ -106,8 +103,7 @@ class ProviderButtons(ProviderSwitches):
         provider = self.to_change(request, object_id)
         if not self.has_add_permission(request):
             raise PermissionDenied
-        with transaction.atomic():
-            copy = edits.clone(provider)
+        copy = edits.clone(provider)
         self.log_addition(request, copy, [{"added": {}}])
         key = " with its API key" if copy.sealed_api_key else ""
         text = (

@@ -11,7 +11,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -24,6 +23,7 @@ from providers.admin import confirming
 from providers.admin.history import ObjectHistory
 from providers.consequences import Consequences
 from providers.models import Provider
+from providers.transactions import edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class ProviderSwitches(ObjectHistory):
 
     def get_urls(self) -> list[URLPattern]:
         return [
-            self.served("<uuid:object_id>/drain/", self.switch_view(DRAIN), "drain"),
-            self.served("<uuid:object_id>/take-calls/", self.switch_view(TAKE_CALLS), "take_calls"),
+            self.switch("<uuid:object_id>/drain/", DRAIN, "drain"),
+            self.switch("<uuid:object_id>/take-calls/", TAKE_CALLS, "take_calls"),
             *super().get_urls(),
         ]
 
@@ -60,6 +60,9 @@ class ProviderSwitches(ObjectHistory):
         """A view that takes POST alone, from those who are logged in."""
         guarded = self.admin_site.admin_view(require_POST(view))
         return path(route, guarded, name=f"providers_provider_{name}")
+
+    def switch(self, route: str, switch: Switch, name: str) -> URLPattern:
+        return self.served(route, self.editing(self.switch_view(switch)), name)
 
     def to_change(self, request: HttpRequest, object_id: UUID) -> Provider:
         provider = get_object_or_404(Provider, pk=object_id)
@@ -143,11 +146,17 @@ class ProviderSwitches(ObjectHistory):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The form; what is sent is saved once its consequences are confirmed."""
+        view = self.editing(self._form_confirmed)
+        return view(request, object_id, form_url, extra_context)
+
+    def _form_confirmed(
+        self, request: HttpRequest, object_id: str | None, *form: Any
+    ) -> HttpResponse:
         if request.method == "POST" and object_id:
             found = self.get_object(request, unquote(object_id))
             if found and (page := self._form_to_confirm(request, found)):
                 return page
-        return super().changeform_view(request, object_id, form_url, extra_context)
+        return super().changeform_view(request, object_id, *form)
 
     def _form_to_confirm(self, request: HttpRequest, provider: Provider) -> TemplateResponse | None:
         """The page that asks before a form takes a server out of service; None if it does not."""
@@ -197,10 +206,11 @@ class ProviderSwitches(ObjectHistory):
         }
         return TemplateResponse(request, "admin/providers/provider/confirm.html", context)
 
-    @transaction.atomic
+    @edit()
     def _switch(self, request: HttpRequest, queryset: QuerySet[Provider], switch: Switch) -> None:
         """Edit each row whose field has the other value."""
-        switched = list(queryset.exclude(**{switch.field: switch.on}))
+        chosen = self.lock(queryset)
+        switched = [each for each in chosen if getattr(each, switch.field) != switch.on]
         for provider in switched:
             setattr(provider, switch.field, switch.on)
             self.save_edit(request, provider)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -22,6 +23,7 @@ from providers.admin.history import ObjectHistory
 from providers.admin.kept_keys import MOST_SEALED_CHARACTERS, Keeper
 from providers.models import Provider
 from providers.pasted import MOST_SERVERS, Line
+from providers.transactions import edit, retried
 
 MOST_CHARACTERS = 200_000
 EXAMPLE = "http://gpu-1:8000\ngpu-2 http://10.0.0.2:8000/v1 the-key-of-gpu-2"
@@ -82,9 +84,7 @@ class SeveralServers(ObjectHistory):
     def _added(self, request: HttpRequest, lines: list[Line]) -> bool:
         """Add all servers, or none and say so."""
         try:
-            with transaction.atomic():
-                for line in lines:
-                    self._add(request, line)
+            retried(partial(self._add_all, request, lines))
         except IntegrityError:
             text = "Another change came first, so nothing was added. Look at the preview again."
             self.message_user(request, text, messages.ERROR)
@@ -93,6 +93,11 @@ class SeveralServers(ObjectHistory):
             request, f"{len(lines)} added. They are asked for their models now.", messages.SUCCESS
         )
         return True
+
+    @edit()
+    def _add_all(self, request: HttpRequest, lines: list[Line]) -> None:
+        for line in lines:
+            self._add(request, line)
 
     def _add(self, request: HttpRequest, line: Line) -> None:
         provider = _provider(line)

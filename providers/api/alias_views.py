@@ -16,6 +16,7 @@ from providers.api.reading import ConsistentReads
 from providers.api.recording import change
 from providers.api.views import Uncached
 from providers.models import Alias
+from providers.transactions import locked
 
 
 class Aliases(Uncached, ConsistentReads, GenericViewSet[Alias]):
@@ -58,7 +59,7 @@ class Aliases(Uncached, ConsistentReads, GenericViewSet[Alias]):
     def destroy(self, request: Request, name: str) -> Response:
         """Remove an alias. What names it as a target means a model of that id from then on."""
         with change(request):
-            _locked(name).delete()
+            _locked(name, to_delete=True).delete()
         return Response(status=204)
 
     def _save(self, request: Request, held: Alias | None = None, partial: bool = False) -> str:
@@ -71,5 +72,5 @@ class Aliases(Uncached, ConsistentReads, GenericViewSet[Alias]):
         return Response(self.get_serializer(row).data, status)
 
 
-def _locked(name: str) -> Alias:
-    return get_object_or_404(Alias.objects.select_for_update(), name=name)
+def _locked(name: str, *, to_delete: bool = False) -> Alias:
+    return get_object_or_404(locked(Alias.objects.all(), to_delete=to_delete), name=name)

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from auditlog.context import auditlog_value, set_extra_data
-from django.db import transaction
 from rest_framework.request import Request
 
 from providers.models import ApiKey
+from providers.transactions import edit
 
 
 @contextmanager
 def change(request: Request) -> Iterator[None]:
-    with transaction.atomic():
+    with edit():
         if isinstance(request.auth, ApiKey):
             with _made_by(f"API key {request.auth}"):
                 yield

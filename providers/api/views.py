@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import exceptions
 from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,6 +38,7 @@ from providers.key_edits import Rotation
 from providers.key_kinds import CLIENT
 from providers.key_rights import NotAllowed
 from providers.models import ApiKey, Provider
+from providers.transactions import locked, retried
 
 MODEL = OpenApiParameter(
     "model",
@@ -56,7 +59,16 @@ WARNINGS = OpenApiParameter(
 
 
 class Uncached(APIView):
-    """No cache keeps an answer: some hold a new secret, and all depend on who asks."""
+    """No cache keeps an answer: some hold a new secret, and all depend on who asks.
+
+    A change that gave way to another's is made again: whoever made neither need not know.
+    """
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        method = str(request.method).lower()
+        if request.method not in SAFE_METHODS and hasattr(self, method):
+            setattr(self, method, _retried(getattr(self, method)))
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
@@ -124,7 +136,7 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
     def destroy(self, request: Request, name: str) -> Response:
         """Remove a server. The environment or YAML file brings it back if it still names it."""
         with change(request):
-            held = _locked(name)
+            held = _locked(name, to_delete=True)
             lost = consequences.of_deleting({held.pk})
             held.delete()
         return Response(status=204, headers=_warned(lost.sentences))
@@ -182,8 +194,12 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
         return Response(self.get_serializer(row).data, status)
 
 
-def _locked(name: str) -> Provider:
-    return get_object_or_404(Provider.objects.select_for_update(), name=name)
+def _retried(action: Callable[..., Response]) -> Callable[..., Response]:
+    return lambda *args, **kwargs: retried(partial(action, *args, **kwargs))
+
+
+def _locked(name: str, *, to_delete: bool = False) -> Provider:
+    return get_object_or_404(locked(Provider.objects.all(), to_delete=to_delete), name=name)
 
 
 def _warned(sentences: list[str]) -> dict[str, str]:

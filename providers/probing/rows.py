@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from providers.observed import Report, State
 from providers.probing import plans
 from providers.probing.metrics import Load
 from providers.probing.outcomes import Track
+from providers.transactions import retried
 
 FORGET_SECONDS = 60
 """A process that has not written for so long leaves no row."""
@@ -38,19 +40,30 @@ class Found:
 
 
 def write(found: Mapping[UUID, Found]) -> None:
-    """Keep what was found of these providers, but for those that are gone."""
+    """Keep what was found of these providers, but for those that are gone.
+
+    First rows are a transaction of their own: one that waits until a provider is deleted, or not,
+    holds no row that whoever deletes it needs.
+    """
     if not found:
         return
+    there = Provider.objects.filter(pk__in=found).values_list("pk", "probed__pk")
+    known = {pk: row is not None for pk, row in there}
+    for is_known in (True, False):
+        retried(partial(_write, [_row(pk, found[pk]) for pk in known if known[pk] is is_known]))
+
+
+def _write(rows: Iterable[Health]) -> None:
+    ordered = sorted(rows, key=lambda row: row.provider_id)  # as `transactions` says
     try:
         with transaction.atomic():
-            there = Provider.objects.filter(pk__in=found).values_list("pk", flat=True)
             Health.objects.bulk_create(
-                [_row(pk, found[pk]) for pk in sorted(there)],  # all in one order: no deadlock
+                ordered,
                 update_conflicts=True,
                 unique_fields=["provider"],
                 update_fields=["state", "reason", "since", "checked", *_COUNTS],
             )
-    except IntegrityError:  # deleted between the two statements: the next look writes the others
+    except IntegrityError:  # a provider was deleted just now: the next look writes the others
         return
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from auditlog.context import set_extra_data
-from django.db import connection, transaction
+from django.db import connection
 
 from aurora_site.environment.files import BadFile, read_text
 from providers.seeding import apply, environment, keys, overlay, superuser, yaml_file
 from providers.seeding.wanted import SeedError, Wanted
+from providers.transactions import edit, one_at_a_time, retried
 
 __all__ = ["SeedError", "Seeds", "read", "wait_for_others", "write"]
 
@@ -58,7 +60,11 @@ def write(seeds: Seeds, *, prune: bool = False) -> list[str]:
     What is not said any more stays, unless `prune` ends it. All of it is done or, on SeedError,
     nothing. The error tells what `read` cannot know: what the rows forbid.
     """
-    with transaction.atomic(), set_extra_data({"additional_data": {"by": "environment"}}):
+    return retried(partial(_write, seeds, prune))
+
+
+def _write(seeds: Seeds, prune: bool) -> list[str]:
+    with edit(), set_extra_data({"additional_data": {"by": "environment"}}):
         wait_for_others()
         return [
             *apply.apply(seeds.providers, prune=prune),
@@ -109,4 +115,4 @@ def wait_for_others() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{WAIT_SECONDS}s"])
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        one_at_a_time(LOCK)

@@ -13,6 +13,7 @@ from providers.secrets import Unopenable
 from providers.seeding import sources
 from providers.seeding.sources import ORIGINS
 from providers.seeding.wanted import SeedError, Wanted
+from providers.transactions import locked
 
 
 def apply(wanted: Iterable[Wanted], *, prune: bool = False) -> list[str]:
@@ -21,7 +22,7 @@ def apply(wanted: Iterable[Wanted], *, prune: bool = False) -> list[str]:
     What no source says any more stays and is told, or goes where `prune` says so. Must run in a
     transaction, which the caller ends. Raises SeedError, with every problem.
     """
-    rows = {row.name: row for row in Provider.objects.select_for_update()}
+    rows = {row.name: row for row in locked(Provider.objects.all())}
     done: list[str] = []
     problems: list[str] = []
     for one in wanted:
@@ -122,7 +123,8 @@ def _kept(rows: Iterable[Provider]) -> list[str]:
 
 def _removed(rows: Iterable[Provider]) -> list[str]:
     done = []
-    for row in rows:
+    chosen = Provider.objects.filter(pk__in=[row.pk for row in rows])
+    for row in locked(chosen, to_delete=True):
         row.delete()
         done.append(
             f"provider {row.name}: removed, since neither environment nor YAML file names it"

@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count
 from uuid import uuid4
 
+from django.db.models import Q
 from django.utils import timezone
 
 from aurora_site.environment.cleaning import parts
 from providers import secrets
 from providers.models import ApiKey, Source
 from providers.seeding import placeholders
+from providers.transactions import locked
 
 VARIABLE = "AURORA_MASTER_KEY"
 SHORT_CHARACTERS = 16
+OF_VARIABLE = Q(source=Source.ENV, revoked=None, retired=None, successor=None)
 
 
 def master_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -55,6 +58,7 @@ def seed_master_keys(said: Sequence[str], *, prune: bool = False) -> list[str]:
     transaction. A revoked or rotated key is not brought back. What is kept of a key that goes
     belongs to the new one that takes its place, in their order.
     """
+    _lock(said)
     held = {secret: _held(secret) for secret in said}
     kept = [key for key in held.values() if key]
     left = _others(kept)
@@ -72,19 +76,23 @@ def seed_master_keys(said: Sequence[str], *, prune: bool = False) -> list[str]:
     return [*done, *_without_access()]
 
 
+def _lock(said: Sequence[str]) -> None:
+    """All rows that may be written: those of these secrets, and those of the variable."""
+    digests = [digest for secret in said for digest in secrets.digests(secret)]
+    list(locked(ApiKey.objects.filter(OF_VARIABLE | Q(digest__in=digests))))
+
+
 def _held(secret: str) -> ApiKey | None:
     """The row of this secret, the one under the newest keyring secret first."""
     digests = secrets.digests(secret)
-    rows = ApiKey.objects.select_for_update().filter(digest__in=digests)
+    rows = ApiKey.objects.filter(digest__in=digests)
     return min(rows, key=lambda row: digests.index(row.digest), default=None)
 
 
 def _others(kept: Sequence[ApiKey]) -> list[ApiKey]:
     """The keys that the variable held until now beside those of `kept`, the oldest first."""
-    of_variable = ApiKey.objects.select_for_update().filter(
-        source=Source.ENV, revoked=None, retired=None, successor=None
-    )
-    return list(of_variable.exclude(pk__in=[key.pk for key in kept]).order_by("created"))
+    others = ApiKey.objects.filter(OF_VARIABLE).exclude(pk__in=[key.pk for key in kept])
+    return list(others.order_by("created"))
 
 
 def _free_names(kept: Sequence[ApiKey]) -> Iterator[str]:
