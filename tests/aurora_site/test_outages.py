@@ -114,7 +114,7 @@ def rig(transactional_db: Any, settings: Any) -> Rig:
     """Whatever fails comes as the answer that a browser would get."""
     settings.PASSWORD_HASHERS = [QUICK_HASHER]
     user = User.objects.create_superuser("admin", password=PASSWORD)
-    secret = ApiKey.objects.issue(name="caller")[1]
+    secret = ApiKey.objects.issue(name="caller", kind=ApiKey.Kind.MASTER)[1]
     return Rig(Client(raise_request_exception=False), user, provider(), secret)
 
 
