@@ -7,9 +7,12 @@ named by the setting AURORA_FETCH.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 from functools import partial
 from typing import Any, cast
@@ -20,7 +23,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from providers import answers, catalog, openapi
+from providers import answers, catalog, openapi, revision
 from providers.answers import Question
 from providers.fetch import Fetch, Fetched, FetchFailed, TooLong
 from providers.models import Discovery, Provider
@@ -33,6 +36,10 @@ SPEC_SECONDS = 5.0
 MOST_BYTES = 4 * 2**20
 MOST_MODELS = 2000
 MOST_ERROR_CHARACTERS = 500
+MOST_TESTS = 3
+"""Servers that are asked at once because a person or a program wants to know now. Each may take
+TOTAL_SECONDS, and most of the places that pages and the management API share must stay free."""
+_PLACES = threading.BoundedSemaphore(MOST_TESTS)
 FOR_AN_OPERATOR = (
     answers.REFUSES_KEY,
     answers.WANTS_KEY,
@@ -142,31 +149,71 @@ def _is_sane(card: dict[str, Any]) -> bool:
 
 
 def record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
-    """Keep `outcome`; a failure keeps the cards and routes of the last success.
+    """As `record_all`. None if the provider is gone or answers elsewhere by now."""
+    return record_all([(provider, outcome)]).get(provider.id)
 
-    None if the provider is gone or answers elsewhere by now: then it says nothing of it. Only a
-    change of cards, routes or the error counts as a change; a new time of asking does not.
+
+def record_all(told: Sequence[tuple[ProviderEntry, Outcome]]) -> dict[UUID, Discovery]:
+    """Keep what came of asking these providers, each named once: a few statements, however many they
+    are. A failure keeps the cards and routes of the last success.
+
+    What comes back has no provider that is gone or answers elsewhere by now: its outcome says
+    nothing of it. Only a change of cards, routes or the error counts as a change; a new time of
+    asking does not.
     """
-    return retried(partial(_record, provider, outcome))
+    return retried(partial(_record_all, told))
 
 
 @edit()
-def _record(provider: ProviderEntry, outcome: Outcome) -> Discovery | None:
-    same = Provider.objects.filter(pk=provider.id, base_url=provider.address.api_root)
-    if locked(same).first() is None:
-        return None
-    found, created = Discovery.objects.get_or_create(provider_id=provider.id)
-    now, error = timezone.now(), "" if outcome.ok else outcome.text[:MOST_ERROR_CHARACTERS]
-    cards = list(outcome.cards) if outcome.ok else found.cards
-    routes = _routes_after(found, outcome)
-    changed = created or (found.cards, found.routes, found.error) != (cards, routes, error)
-    found.cards, found.routes, found.error, found.asked = cards, routes, error, now
-    found.answered = now if outcome.ok else found.answered
+def _record_all(told: Sequence[tuple[ProviderEntry, Outcome]]) -> dict[UUID, Discovery]:
+    ids = [provider.id for provider, _ in told]
+    at = dict(locked(Provider.objects.filter(pk__in=ids)).values_list("pk", "base_url"))
+    before = Discovery.objects.in_bulk(ids)
+    now, kept, changed = timezone.now(), dict[UUID, Discovery](), list[Discovery]()
+    for provider, outcome in sorted(told, key=lambda each: each[0].id):  # one order: no deadlock
+        if at.get(provider.id) == provider.address.api_root:
+            row = before.get(provider.id)
+            kept[provider.id] = after = _after(row, provider, outcome, now)
+            if row is None or _content(row) != _content(after):
+                changed.append(after)
+    _write(changed, kept, now)
+    return kept
+
+
+def _after(
+    row: Discovery | None, provider: ProviderEntry, outcome: Outcome, now: datetime
+) -> Discovery:
+    found = row or Discovery(provider_id=provider.id)
+    return Discovery(
+        provider_id=provider.id,
+        cards=list(outcome.cards) if outcome.ok else found.cards,
+        routes=_routes_after(found, outcome),
+        asked=now,
+        answered=now if outcome.ok else found.answered,
+        error="" if outcome.ok else outcome.text[:MOST_ERROR_CHARACTERS],
+    )
+
+
+def _content(row: Discovery) -> tuple[object, ...]:
+    return row.cards, row.routes, row.error
+
+
+def _write(changed: list[Discovery], kept: Mapping[UUID, Discovery], now: datetime) -> None:
+    """The rows that changed as they are; of the others only when they were asked."""
+    same = kept.keys() - {row.provider_id for row in changed}
+    answered = [pk for pk in same if kept[pk].answered == now]
+    if same:
+        Discovery.objects.filter(pk__in=same).update(asked=now)
+    if answered:
+        Discovery.objects.filter(pk__in=answered).update(answered=now)
     if changed:
-        found.save()
-    else:
-        Discovery.objects.filter(pk=found.pk).update(asked=found.asked, answered=found.answered)
-    return found
+        Discovery.objects.bulk_create(
+            changed, update_conflicts=True, unique_fields=["provider"], update_fields=_FIELDS
+        )
+        revision.bump()
+
+
+_FIELDS = ("cards", "routes", "asked", "answered", "error")
 
 
 def _routes_after(found: Discovery, outcome: Outcome) -> list[str] | None:
@@ -182,19 +229,42 @@ def _ids(cards: Iterable[dict[str, Any]]) -> set[str]:
     return {card["id"] for card in cards}
 
 
+class TooManyTests(Exception):
+    """As many servers are being asked for people as may be."""
+
+
+@contextlib.contextmanager
+def _place() -> Iterator[None]:
+    """Whoever presses a button waits for a server with a thread, of which Django has few."""
+    if not _PLACES.acquire(blocking=False):
+        raise TooManyTests(
+            f"{MOST_TESTS} connection tests are running. Try again in a few seconds."
+        )
+    try:
+        yield
+    finally:
+        _PLACES.release()
+
+
 def test(provider: Provider) -> Outcome:
-    """Ask the server of `provider`, saved or not, and keep nothing. Not for an event loop."""
-    return asyncio.run(ask(catalog.provider_entry(provider), fetch()))
+    """Ask the server of `provider`, saved or not, and keep nothing. Not for an event loop.
+
+    Raises TooManyTests.
+    """
+    with _place():
+        return asyncio.run(ask(catalog.provider_entry(provider), fetch()))
 
 
 def ask_now(provider_id: UUID) -> Discovery:
     """Ask a saved provider's server and keep what it says. Not for an event loop.
 
-    Raises Provider.DoesNotExist.
+    Raises Provider.DoesNotExist, and TooManyTests.
     """
     row = Provider.objects.get(pk=provider_id)
     entry = catalog.provider_entry(row)
-    recorded = record(entry, asyncio.run(ask(entry, fetch())))
+    with _place():
+        outcome = asyncio.run(ask(entry, fetch()))
+    recorded = record(entry, outcome)
     if recorded is None:
         raise Provider.DoesNotExist
     return recorded

@@ -3,6 +3,7 @@
 The number grows in the transaction of the change itself: who sees the new number sees the change.
 It is one row that every change writes, so it is written last: whoever held it while waiting for
 another row would hold up everybody, and two could wait for each other.
+On PostgreSQL whoever listens is told of it too, as the transaction commits (`notices`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
 from django.db.models import F
 from django.db.models.signals import post_delete, post_save
 
 from providers.models import Alias, AliasTarget, ApiKey, Discovery, Provider, Revision
 
 WATCHED = (Provider, Discovery, ApiKey, Alias, AliasTarget)
+CHANNEL = "aurora_revision"
+"""Of the database's notifications."""
 
 
 @dataclass
@@ -41,6 +45,7 @@ def bump() -> None:
     """Count a change that was made past the models, such as by `QuerySet.update`."""
     if not Revision.objects.filter(pk=1).update(number=F("number") + 1):
         Revision.objects.get_or_create(pk=1, defaults={"number": 1})
+    _notify()
 
 
 def current() -> int:
@@ -61,6 +66,13 @@ def counted_at_the_end() -> Iterator[None]:
         _open.reset(token)
     if held.is_changed:
         bump()
+
+
+def _notify() -> None:
+    """However often within a transaction, those who listen are told once."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 def _changed(**_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -129,6 +130,12 @@ class Snapshot:
     @property
     def is_loaded(self) -> bool:
         return self.revision >= 0
+
+    def with_keys(self, keys: Mapping[str, KeyEntry]) -> Snapshot:
+        """The same with other keys. It costs the same however many providers there are."""
+        twin = copy.copy(self)
+        object.__setattr__(twin, "keys", keys)
+        return twin
 
     def rank(self, id: str) -> tuple[int, str]:
         """Where `id` stands among the listed ones, whether it is listed or not."""

@@ -17,10 +17,10 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from django.db import Error as DatabaseFailure
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections
+from django.db import IntegrityError, InterfaceError, OperationalError, connections
 
 from gateway.errors import StateUnavailable
-from providers.connections import renew
+from providers.connections import on_this_connection
 
 T = TypeVar("T")
 log = logging.getLogger("aurora.state")
@@ -161,16 +161,9 @@ def in_database(work: Callable[[], T]) -> T:
     It is repeated once where the connection proved broken, and where another process wrote the
     same row at the same moment; so repeating must not do it twice.
     """
-    renew()
-    was_connected = connection.connection is not None
     try:
-        return work()
+        return on_this_connection(work)
     except IntegrityError:
-        return work()
-    except (OperationalError, InterfaceError):
-        if not was_connected or (connection.connection is not None and connection.is_usable()):
-            raise
-        connection.close()
         return work()
 
 

@@ -58,7 +58,10 @@ class ProviderButtons(ProviderSwitches):
         if not problems:
             form.apply_key()
             note = _withhold_key(form, stored_at)
-            outcome = discovery.test(form.instance)
+            try:
+                outcome = discovery.test(form.instance)
+            except discovery.TooManyTests as error:
+                problems, note = [str(error)], ""
         cards = outcome.cards if outcome else ()
         models = [card["id"] for card in cards[:MOST_LISTED_MODELS]]
         context = {
@@ -78,7 +81,11 @@ class ProviderButtons(ProviderSwitches):
     def refresh_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask the server now, and keep what it says."""
         provider = self.to_change(request, object_id)
-        found = discovery.ask_now(provider.pk)
+        try:
+            found = discovery.ask_now(provider.pk)
+        except discovery.TooManyTests as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(url("change", object_id))
         if found.error:
             self.message_user(request, f"{provider.name}: {found.error}", messages.ERROR)
         else:

@@ -25,14 +25,22 @@ CODES = {
     409: "conflict",
     413: "body_too_large",
     415: "unsupported_media_type",
+    429: "too_many_tests",
 }
-TYPES = {401: "authentication_error", 403: "permission_error"}
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 class Conflict(exceptions.APIException):
     """What is there already, or is over, does not allow it."""
 
     status_code, default_code = 409, "conflict"
+
+
+class TooManyTests(exceptions.APIException):
+    """As many servers are being asked as may be at once."""
+
+    status_code, default_code = 429, "too_many_tests"
+    retry_after_seconds = 5
 
 
 class InvalidJson(exceptions.ParseError):
@@ -54,6 +62,8 @@ def answer(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     status, headers = known.status_code, {}
     if header := getattr(known, "auth_header", None):
         headers["WWW-Authenticate"] = header
+    if isinstance(known, TooManyTests):
+        headers["Retry-After"] = str(known.retry_after_seconds)
     message, param, code = str(known.detail), None, CODES.get(status, "invalid_request")
     if isinstance(known, exceptions.ValidationError):
         reasons = list(_reasons(known.detail))

@@ -29,7 +29,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from providers import consequences, discovery, edits, health_rows, key_edits, model_search
 from providers.api import serializers
-from providers.api.errors import Conflict
+from providers.api.errors import Conflict, TooManyTests
 from providers.api.key_actors import rights
 from providers.api.permissions import KeyOrStaff
 from providers.api.reading import ConsistentReads
@@ -156,7 +156,8 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
     def refresh(self, request: Request, name: str) -> Response:
         """Ask the server for its models now, and keep what it says: see `health`."""
         try:
-            discovery.ask_now(self.get_object().pk)
+            with _tests_refused():
+                discovery.ask_now(self.get_object().pk)
         except Provider.DoesNotExist:  # deleted or moved while it was asked
             raise Http404 from None
         return self._answer(name)
@@ -164,7 +165,8 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
     @extend_schema(request=None, responses=serializers.OutcomeSerializer)
     def test(self, request: Request, name: str) -> Response:
         """Ask the server for its models now, and keep nothing."""
-        outcome = discovery.test(self.get_object())
+        with _tests_refused():
+            outcome = discovery.test(self.get_object())
         models = [card["id"] for card in outcome.cards]
         said = {"ok": outcome.ok, "text": outcome.text, "models": models}
         return Response(serializers.OutcomeSerializer(said).data)
@@ -200,6 +202,15 @@ def _retried(action: Callable[..., Response]) -> Callable[..., Response]:
 
 def _locked(name: str, *, to_delete: bool = False) -> Provider:
     return get_object_or_404(locked(Provider.objects.all(), to_delete=to_delete), name=name)
+
+
+@contextmanager
+def _tests_refused() -> Iterator[None]:
+    """429 where too many servers are being asked at once."""
+    try:
+        yield
+    except discovery.TooManyTests as error:
+        raise TooManyTests(str(error)) from None
 
 
 def _warned(sentences: list[str]) -> dict[str, str]:

@@ -9,6 +9,8 @@ from tests.patience import NEVER_SECONDS
 
 ROUNDS = Rounds(
     watch_seconds=0.02,
+    ask_seconds=0.02,
+    gather_seconds=0.0,
     key_use_seconds=0.02,
     exchange_seconds=0.02,
     look_around_seconds=0.02,
