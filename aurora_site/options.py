@@ -164,7 +164,7 @@ OPTIONS = (
     Option("AURORA_DATA_DIR", path, "data", "Folder for the database and the generated keyring."),
     Option("DATABASE_URL", database_url, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it.", is_secret=True),
     Option("AURORA_CONFIG", path, "", "A YAML file with providers; without it `config.yaml` is read if it is there."),
-    Option("AURORA_MASTER_KEY", secret, "", "Master keys to accept, comma-separated. Changing it retires, at the next start, those that it held before.", is_secret=True),
+    Option("AURORA_MASTER_KEY", secret, "", "Master keys to accept, comma-separated, of 16 or more characters. Changing it retires, at the next start, those that it held before.", is_secret=True),
     Option("AURORA_ADMIN_PASSWORD", password, "", "Password of the superuser `admin`, who is made at start if missing: 8 characters at least, and no common one.", is_secret=True),
     Option("AURORA_SECRET_KEYS", secrets, "", "The keyring: secrets of 32 or more characters, comma-separated, newest first. Made in the data folder without it; required with DATABASE_URL.", is_secret=True),
     Option("AURORA_PUBLIC_URL", public_urls, "", "Where browsers find the admin, such as https://aurora.example.com; several are separated by commas. The admin then answers under these hosts alone, and with https it redirects to it and makes cookies secure."),

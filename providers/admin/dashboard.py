@@ -23,6 +23,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         found |= _providers(request)
     if user.has_perm("providers.view_apikey"):
         found["api_keys"] = ApiKey.objects.counted()
+        found["example_keys"] = list(ApiKey.objects.known_to_everybody())
     if user.has_perm("auditlog.view_logentry"):
         found["entries"] = _entries(request)
     return {**context, "title": "Overview", "overview": found}

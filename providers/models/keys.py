@@ -12,7 +12,7 @@ from django.db import models, transaction
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
-from providers import key_kinds, secrets
+from providers import chosen_secrets, key_kinds, secrets
 from providers.models.sources import Source
 
 
@@ -52,6 +52,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         ones; none for other words."""
         conditions = _conditions()
         return self.filter(conditions[state]) if state in conditions else self.none()
+
+    def known_to_everybody(self) -> ApiKeyQuerySet:
+        """The usable keys whose secrets stand in the documentation."""
+        return self.usable().filter(digest__in=chosen_secrets.example_digests())
 
     def counted(self) -> dict[str, Any]:
         """How many keys are in each state now, and `overlap_ends`: when the last overlap does."""
@@ -157,6 +161,11 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint})"
+
+    @property
+    def is_known_to_everybody(self) -> bool:
+        """Whether its secret stands in the documentation, and it is usable."""
+        return self.usable and self.digest in chosen_secrets.example_digests()
 
     @property
     def may_call(self) -> bool:

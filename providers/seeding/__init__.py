@@ -16,6 +16,7 @@ from auditlog.context import set_extra_data
 from django.db import connection
 
 from aurora_site.environment.files import BadFile, read_text
+from providers import chosen_secrets
 from providers.seeding import apply, environment, keys, overlay, superuser, yaml_file
 from providers.seeding.wanted import SeedError, Wanted
 from providers.transactions import edit, one_at_a_time, retried
@@ -37,6 +38,8 @@ class Seeds:
     providers: tuple[Wanted, ...]
     master_keys: tuple[str, ...] = field(repr=False)
     admin_password: str = field(repr=False)
+    warnings: tuple[str, ...] = ()
+    """What is dangerous about it and yet stops nothing: a sentence each, without a secret."""
 
 
 def read(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> Seeds:
@@ -51,7 +54,7 @@ def read(environ: Mapping[str, str], *, config_path: str, base_dir: Path) -> See
     password = _noted(superuser.admin_password, environ, problems) or ""
     if problems:
         raise SeedError("\n".join(problems))
-    return Seeds(tuple(wanted), secrets, password)
+    return Seeds(tuple(wanted), secrets, password, tuple(chosen_secrets.warnings(environ)))
 
 
 def write(seeds: Seeds, *, prune: bool = False) -> list[str]:

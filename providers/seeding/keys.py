@@ -11,25 +11,25 @@ from django.db.models import Q
 from django.utils import timezone
 
 from aurora_site.environment.cleaning import parts
-from providers import secrets
+from providers import chosen_secrets, secrets
 from providers.models import ApiKey, Source
 from providers.seeding import placeholders
 from providers.transactions import locked
 
 VARIABLE = "AURORA_MASTER_KEY"
-SHORT_CHARACTERS = 16
 OF_VARIABLE = Q(source=Source.ENV, revoked=None, retired=None, successor=None)
 
 
 def master_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The keys to accept, none if nothing is said. Raises ValueError if no client could send one in
-    a header."""
+    a header, or anybody could guess it."""
     said = environ.get(VARIABLE, "")
     if placeholders.holds_one(said):
         raise ValueError(f"{VARIABLE}: it holds a ${{…}} that nothing expanded; write the key")
     found = parts(said)
     for label, secret in _labelled(found):
         _check_sendable(secret, label)
+        _check_strong(secret, label)
     return found
 
 
@@ -51,6 +51,11 @@ def _check_sendable(secret: str, label: str) -> None:
         )
 
 
+def _check_strong(secret: str, label: str) -> None:
+    if chosen_secrets.is_weak(secret):
+        raise ValueError(f"{label}: {chosen_secrets.WEAK}")
+
+
 def seed_master_keys(said: Sequence[str], *, prune: bool = False) -> list[str]:
     """Accept these keys in place of those that the variable held before; what was done.
 
@@ -70,7 +75,6 @@ def seed_master_keys(said: Sequence[str], *, prune: bool = False) -> list[str]:
             done += [*_redigested(key, secret, label), *_revived(key, label)]
         else:
             done += _added(secret, label, next(names), next(replaced, None))
-        done += _short(secret, label)
     _note_named(kept)
     done += _retired(left) if said or prune else _still_accepted(left)
     return [*done, *_without_access()]
@@ -142,15 +146,6 @@ def _of_another_kind(key: ApiKey, label: str) -> list[str]:
         return []
     return [
         f"{label}: this key is a {key.kind} key and stays one; its kind is changed in the admin"
-    ]
-
-
-def _short(secret: str, label: str) -> list[str]:
-    if len(secret) >= SHORT_CHARACTERS:
-        return []
-    return [
-        f"{label}: shorter than {SHORT_CHARACTERS} characters, so it may be guessed;"
-        " `openssl rand -hex 32` makes a better one"
     ]
 
 

@@ -136,6 +136,10 @@ def test_the_env_file_pasted_as_it_stands_starts_and_its_key_and_password_hold(
         eventually(lambda: aurora.models("choose-your-own"))
         with Operator(aurora.url, "choose-your-own-too") as operator:
             assert operator.id_of("vllm")
+        for name in ("AURORA_MASTER_KEY", "AURORA_ADMIN_PASSWORD"):
+            [warned] = [each for each in aurora.messages("warning") if each.startswith(name)]
+            assert "WARNING: it holds an example of the documentation" in warned
+        assert "choose-your-own" not in aurora.written
 
 
 def test_several_processes_started_as_printed_share_the_keys_and_servers_of_one(

@@ -30,6 +30,8 @@ def assert_refused(done: CompletedProcess[str], *words: str) -> None:
         ("AURORA_PORT", "eighty", "a whole number from 0 to 65535"),
         ("AURORA_SECRET_KEYS", "short", "at least 32 characters"),
         ("AURORA_MASTER_KEY", "two words", "without spaces"),
+        ("AURORA_MASTER_KEY", "a", "at least 16 characters, 6 of them different"),
+        ("AURORA_MASTER_KEY", "changeme", "`openssl rand -hex 32` makes one"),
         ("VLLM_BASE_URL", "ftp://gpu-1/v1", "http"),
         ("VLLM_BAD__SUFFIX_BASE_URL", "http://gpu-1/v1", "single underscores"),
         ("AURORA_CONFIG", "/nowhere/providers.yaml", "/nowhere/providers.yaml"),

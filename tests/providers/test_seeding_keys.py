@@ -29,7 +29,7 @@ def states() -> list[str]:
     return [row.state for row in ApiKey.objects.order_by("created")]
 
 
-@pytest.mark.parametrize("secret", [FIRST, f" {FIRST}\r\n", "!~$x{}%"])
+@pytest.mark.parametrize("secret", [FIRST, f" {FIRST}\r\n", "!~$x{}%0123456789"])
 def test_a_key_is_taken_without_the_whitespace_around_it(secret):
     assert keys.master_keys({"AURORA_MASTER_KEY": secret}) == (secret.strip(),)
 
@@ -78,12 +78,39 @@ def test_a_new_key_is_added_once():
     assert revision.current() == before
 
 
-def test_a_short_key_is_accepted_with_a_warning():
-    added, warning = keys.seed_master_keys(["hunter2"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "a",
+        "test",
+        "changeme",
+        "hunter2",
+        "fifteen-letters",
+        "a" * 64,
+        "sk-1111111111111111",
+        "changemechangeme",
+        "1234567890123456",
+        "password" * 8,
+    ],
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_key_that_may_be_guessed_stops_the_start_and_is_not_repeated(secret, number):
+    label = "AURORA_MASTER_KEY" + (", key 2" if number == 2 else "")
+    said = ",".join([FIRST] * (number - 1) + [secret])
 
-    assert "shorter than 16" in warning
-    assert "hunter2" not in added + warning
-    assert key("hunter2").usable
+    with pytest.raises(ValueError, match=f"{label}: it may be guessed: .* 16 char") as refusal:
+        keys.master_keys({"AURORA_MASTER_KEY": said})
+
+    if len(secret) > 1:
+        assert secret not in str(refusal.value)
+    assert "openssl rand -hex 32" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "secret", ["0123456789abcdef" * 2, "a1b2c3d4e5f6a7ba", "correct-horse-battery"]
+)
+def test_a_key_that_is_long_enough_is_taken(secret):
+    assert keys.master_keys({"AURORA_MASTER_KEY": secret}) == (secret,)
 
 
 def test_another_key_retires_the_one_before_and_it_may_come_back():

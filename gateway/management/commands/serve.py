@@ -41,6 +41,8 @@ class Command(BaseCommand):
         _check_address(settings.OPTIONS["AURORA_HOST"], settings.OPTIONS["AURORA_PORT"])
         try:
             seeds = _seeds()
+            for warning in seeds.warnings:
+                log.warning(warning)
             if not settings.OPTIONS["DATABASE_URL"]:
                 data_folder.prepare(settings.DATA_DIR).prepare_database()
             with start_lock.held():

@@ -31,6 +31,8 @@ class Command(BaseCommand):
                 config_path=settings.OPTIONS["AURORA_CONFIG"],
                 base_dir=settings.BASE_DIR,
             )
+            for warning in seeds.warnings:
+                self.stderr.write(self.style.WARNING(warning))
             done = seeding.write(seeds, prune=prune)
         except SeedError as error:
             raise CommandError(str(error)) from error
