@@ -4,6 +4,7 @@ Run by `manage.py serve`, or by any ASGI server as `aurora_site.asgi:application
 """
 
 import os
+from dataclasses import replace
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aurora_site.settings")
 
@@ -16,6 +17,7 @@ django_application = get_asgi_application()  # sets Django up: what follows need
 
 from aurora_site import pages  # noqa: E402
 from aurora_site.lifespan import Lifespan  # noqa: E402
+from aurora_site.visitors import Visitors  # noqa: E402
 from gateway.application import Gateway  # noqa: E402
 from gateway.bounded import Bounded  # noqa: E402
 from gateway.client import Limits  # noqa: E402
@@ -83,7 +85,10 @@ background = Background(
 # Django spools bodies, and without a limit: it gets only what is let through.
 most = min(options["AURORA_MAX_BODY_BYTES"], 2 * 2**20)
 bounded_django = Bounded(
-    django_application, Limits(most, limits.upload_stall_seconds), refuse=pages.refuse
+    django_application,
+    replace(limits, body_bytes=most),
+    identify=Visitors(catalog).identify,
+    refuse=pages.refuse,
 )
 # Channels routes to ASGI applications by Django's patterns, whose types speak of views alone.
 routes = [

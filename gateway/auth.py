@@ -32,7 +32,7 @@ def authenticate(headers: Headers, snapshot: Snapshot) -> Caller:
     tells nothing of any stored digest. An unknown and an expired key are worded alike.
     """
     shown = key_headers.secrets(headers)
-    found = _usable(shown, snapshot)
+    found = usable_keys(shown, snapshot)
     key = next((key for key in found if key.may_call), None)
     if key is not None:
         return Caller(key)
@@ -48,7 +48,7 @@ def is_usable_key(text: str, snapshot: Snapshot) -> bool:
     return any(digest in snapshot.keys for digest in secrets.digests(text))
 
 
-def _usable(shown: Iterable[str], snapshot: Snapshot) -> list[KeyEntry]:
+def usable_keys(shown: Iterable[str], snapshot: Snapshot) -> list[KeyEntry]:
     """The good keys among the secrets, in their order."""
     now = datetime.now(UTC)
     found = (snapshot.keys.get(digest) for each in shown for digest in secrets.digests(each))

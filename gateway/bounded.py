@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
+from gateway.admission.displacing import Displaced, Displacing
+from gateway.admission.outbox import Deliveries, Outbox
+from gateway.admission.places import MOST_WAITING_SECONDS, Places
+from gateway.admission.visits import Identify, Visit, Visitor, everybody_is_a_stranger
 from gateway.client import Client, Limits, Message, Receive, Request, Send
-from gateway.errors import ClientGone, GatewayError, NotReady
+from gateway.errors import BodyTooLarge, ClientGone, GatewayError, NotReady
 
-AT_ONCE = 8
+AT_ONCE = {Visitor.STRANGER: 4, Visitor.SESSION: 8, Visitor.KEY: 4}
 """Django takes a thread and perhaps a database connection for each request."""
-MOST_WAITING = 200
-MOST_WAITING_SECONDS = 30.0
-"""For one of these places: whatever those that have them wait for may never come."""
+AT_ONCE_URGENT = 2
 MOST_UPLOADING = 100
+"""Of each kind of visitor."""
+STRANGERS_BODY_BYTES = 16 * 1024
+"""What a login, or the link of a first one, needs a few hundred bytes of."""
 
 Application = Callable[[Any, Receive, Any], Awaitable[None]]
 
 
 class Bounded:
-    """Takes each body in first, refusing what is too large or too slow; then lets `AT_ONCE`
-    requests at a time through to `application`, and puts their ids on its answers.
+    """Says who makes a request, takes its body in, refusing what is too large or too slow, then lets
+    a few requests at a time through to `application`, and puts their ids on its answers.
 
-    A place is taken only by a request whose body is there: slow uploads hold up nobody else.
+    Strangers, people with a session and programs with a key have places of their own, and whoever
+    takes access away has others before all. A place is taken only by a request whose body is there,
+    and is free again once its answer is made: neither a slow upload nor a slow reader holds one.
     """
 
     def __init__(
@@ -32,53 +38,60 @@ class Bounded:
         application: Application,
         limits: Limits,
         *,
+        identify: Identify = everybody_is_a_stranger,
         most_waiting_seconds: float = MOST_WAITING_SECONDS,
         refuse: Callable[[Client, GatewayError], Awaitable[None]] = Client.refuse,
     ) -> None:
         """`refuse` words a refusal for whoever made the request."""
-        self._application, self._limits, self._refuse = application, limits, refuse
-        self._most_waiting_seconds = most_waiting_seconds
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._waiting, self._uploading = 0, 0
+        self._application, self._identify, self._refuse = application, identify, refuse
+        few = min(limits.body_bytes, STRANGERS_BODY_BYTES)
+        self._limits = dict.fromkeys(Visitor, limits)
+        self._limits[Visitor.STRANGER] = replace(limits, body_bytes=few)
+        self._places = {
+            visitor: Places(at_once, most_waiting_seconds=most_waiting_seconds)
+            for visitor, at_once in AT_ONCE.items()
+        }
+        self._urgent = Places(AT_ONCE_URGENT, most_waiting_seconds=most_waiting_seconds)
+        self._uploads = {visitor: Displacing(MOST_UPLOADING) for visitor in Visitor}
+        self._deliveries = {visitor: Deliveries() for visitor in Visitor}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        client = Client(Request.of(scope), receive, send, self._limits)
+        request = Request.of(scope)
+        client = Client(request, receive, send, self._limits[Visitor.STRANGER])
         try:
-            body = await self._taken_in(client)
-            async with self._place():
-                await self._application(scope, _given(body, receive), _identified(client, send))
+            visit = await self._identify(request)
+            if visit.visitor is not Visitor.STRANGER:
+                client = Client(request, receive, send, self._limits[visit.visitor])
+            body = await self._taken_in(client, visit)
+            outbox = Outbox(_identified(client, send))
+            async with self._places_for(visit).place(visit.owner):
+                await self._application(scope, _given(body, receive), outbox.put)
+            await self._deliveries[visit.visitor].deliver(visit.owner, outbox)
         except GatewayError as error:
             await self._refuse(client, error)
         except ClientGone:
             return
 
-    async def _taken_in(self, client: Client) -> bytes:
+    async def _taken_in(self, client: Client, visit: Visit) -> bytes:
         if not client.request.announces_body:
             return await client.body()
-        if self._uploading >= MOST_UPLOADING:
-            raise NotReady("Too many bodies are on their way here.")
-        self._uploading += 1
         try:
-            return await client.body()
-        finally:
-            self._uploading -= 1
+            with self._uploads[visit.visitor].holding(visit.owner):
+                return await client.body()
+        except Displaced:
+            raise NotReady("Too many bodies are on their way here, and this one longest.") from None
+        except BodyTooLarge as error:
+            raise _worded(error, visit) from None
 
-    @contextlib.asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        if self._waiting >= MOST_WAITING:
-            raise NotReady("Too many requests are waiting here.")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._most_waiting_seconds):
-                await self._places.acquire()
-        except TimeoutError:
-            raise NotReady("No place here has become free in time.") from None
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._places.release()
+    def _places_for(self, visit: Visit) -> Places:
+        return self._urgent if visit.is_urgent else self._places[visit.visitor]
+
+
+def _worded(error: BodyTooLarge, visit: Visit) -> BodyTooLarge:
+    """A person whose session has ended is told what mends it."""
+    if visit.visitor is Visitor.STRANGER:
+        return BodyTooLarge(f"{error} Whoever has logged in may send more.")
+    return error
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

@@ -13,6 +13,11 @@ MOST_SECRETS = 4
 UNKNOWN = "This key is not known here, or no longer valid."
 
 
+def is_shown(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether `headers`, whose names are lower case, claim to hold a key, be it none."""
+    return any(name == b"authorization" or name in PLAIN for name, _ in headers)
+
+
 def secrets(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     """What could be a key, in the order in which it came. Names in `headers` are lower case.
 

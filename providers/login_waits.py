@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from ipaddress import ip_address, ip_network
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from aurora_site.shares import subscriber
 from providers.models import LoginAttempts
 from providers.transactions import retried
 
@@ -27,7 +27,6 @@ MOST_ROWS = 10_000
 MOST_FORGOTTEN_ROWS = 1000
 """At once, so that no login waits long for it."""
 FORGOTTEN_AFTER = timedelta(days=1)
-IPV6_SITE_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def subjects(
         return [Subject(_key("browser", f"{browser} {name}"), free=3)]
     return [
         Subject(_key("name", _counted_name(name)), free=3, is_shared=is_of_several),
-        Subject(_key("address", _site(address)), free=20, is_shared=True),
+        Subject(_key("address", subscriber(address)), free=20, is_shared=True),
     ]
 
 
@@ -146,18 +145,6 @@ def _drop(which: Q) -> None:
 def _counted_name(name: str) -> str:
     """Without capitals where every database can tell which accounts share the rest."""
     return name.casefold() if name.isascii() else name
-
-
-def _site(address: str) -> str:
-    """An IPv4 address, or an IPv6 /64, which is one subscriber's."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return ""
-    if parsed.version == 4:
-        return str(parsed)
-    mapped = parsed.ipv4_mapped
-    return str(mapped or ip_network((int(parsed), IPV6_SITE_BITS), strict=False))
 
 
 def _key(kind: str, value: str) -> str:

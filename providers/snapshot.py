@@ -106,6 +106,10 @@ class KeyEntry:
     def may_call(self) -> bool:
         return self.kind in key_kinds.THAT_CALL
 
+    @property
+    def may_manage(self) -> bool:
+        return self.kind in key_kinds.THAT_MANAGE
+
     def is_usable(self, now: datetime) -> bool:
         """Whether it has not expired since it was read."""
         return self.expires is None or self.expires > now

@@ -142,8 +142,26 @@ def _answer(head: Head, parts: list[bytes]) -> Answer:
 class RawClient:
     """One connection. Every wait is bounded by `timeout_seconds` (TimeoutError); close it."""
 
-    def __init__(self, host: str, port: int, timeout_seconds: float = PATIENCE_SECONDS) -> None:
-        self._socket = socket.create_connection((host, port), timeout_seconds)
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        timeout_seconds: float = PATIENCE_SECONDS,
+        *,
+        receive_buffer_bytes: int | None = None,
+        source: str = "",
+    ) -> None:
+        self._socket = socket.socket()
+        self._socket.settimeout(timeout_seconds)
+        if receive_buffer_bytes is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        if source:
+            self._socket.bind((source, 0))
+        try:
+            self._socket.connect((host, port))
+        except OSError:
+            self._socket.close()
+            raise
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
 

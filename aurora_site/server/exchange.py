@@ -291,6 +291,11 @@ class Exchange:
         except asyncio.CancelledError:
             self._fail(503, "Aurora is stopping", "stopping")
             raise
+        except ConnectionAbortedError as error:
+            if self.started:
+                self._cut(str(error))
+                return
+            self._log("The application failed", exc_info=True)
         except Exception:  # noqa: BLE001 - whatever the application raises, its client is answered
             self._log("The application failed", exc_info=True)
         else:
@@ -300,6 +305,14 @@ class Exchange:
         self._fail(
             500, "Aurora failed to handle this call; its log has the reason", "internal_error"
         )
+
+    def _cut(self, reason: str) -> None:
+        """The application's own word: the client must not take what it has for a whole answer. Where
+        all was handed over, some of it waits for the client still."""
+        if not self.gone and (not self.done or self._connection.blocked):
+            fields = {"request_id": self.request_id, "reason": reason}
+            logger.info("Broke off an answer: %s", reason, extra={"fields": fields})
+            self._connection.abort()
 
     def _log(self, message: str, exc_info: bool = False) -> None:
         path = self._head.raw_path.decode("ascii")

@@ -32,8 +32,11 @@ class Lane:
     A database that hangs holds these threads and these jobs, and no more than these.
     """
 
-    def __init__(self, name: str, *, threads: int, waiting: int, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(
+        self, name: str, *, threads: int, waiting: int, seconds: float, logs: bool = True
+    ) -> None:
+        """`logs`: whether an outage is told; not where somebody else tells of the same one."""
+        self._seconds, self._logs = seconds, logs
         self._places = threading.BoundedSemaphore(waiting)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._threads = [
@@ -113,6 +116,8 @@ class Lane:
         if is_of_rows or (error is None) == self._is_well:
             return
         self._is_well = error is None
+        if not self._logs:
+            return
         if error is None:
             log.info("the database of responses and conversations answers again")
         else:

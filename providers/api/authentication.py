@@ -29,7 +29,7 @@ class Key(BaseAuthentication):
             (name.lower().encode(), value.encode("latin-1", "replace"))
             for name, value in request.headers.items()
         ]
-        if not any(name == b"authorization" or name in key_headers.PLAIN for name, _ in headers):
+        if not key_headers.is_shown(headers):
             return None  # as a browser's
         shown = key_headers.secrets(headers)
         found = [key for each in shown if (key := ApiKey.objects.usable().holding(each))]

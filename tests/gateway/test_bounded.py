@@ -14,8 +14,10 @@ from uuid import UUID
 import pytest
 
 from aurora_site import pages
-from gateway.bounded import AT_ONCE, MOST_UPLOADING, Bounded
-from gateway.client import Limits
+from gateway.admission.outbox import MOST_ANSWER_BYTES
+from gateway.admission.visits import Visit, Visitor
+from gateway.bounded import AT_ONCE, AT_ONCE_URGENT, MOST_UPLOADING, STRANGERS_BODY_BYTES, Bounded
+from gateway.client import Limits, Request
 from tests.mounted import NO_HURRY, error_of
 from tests.processes import eventually
 from tests.raw_http import RawClient, request_bytes
@@ -27,6 +29,7 @@ HASTY = replace(NO_HURRY, body_bytes=1000, upload_stall_seconds=0.2)
 LOGIN = "/admin/login/"
 IN_HASTE = pytest.mark.parametrize("limits", [HASTY])
 CHUNKED = ("Transfer-Encoding", "chunked")
+STRANGERS = AT_ONCE[Visitor.STRANGER]
 
 
 class Reading:
@@ -165,7 +168,7 @@ def test_uploads_that_dawdle_take_no_place_from_others(server_thread, reading):
     url = server_thread.start(Bounded(reading, LIMITS), drain_seconds=0.05)
     port = urlsplit(url).port or 0
     with contextlib.ExitStack() as stack:
-        for _ in range(2 * AT_ONCE):
+        for _ in range(2 * STRANGERS):
             dawdler = stack.enter_context(RawClient("127.0.0.1", port))
             dawdler.send(request_bytes("POST", LOGIN, [("Content-Length", "100")]) + b"a")
         client = stack.enter_context(RawClient("127.0.0.1", port))
@@ -174,20 +177,121 @@ def test_uploads_that_dawdle_take_no_place_from_others(server_thread, reading):
     server_thread.stop(url)
 
 
-def test_more_uploads_at_a_time_than_are_taken_in_are_503(server_thread, reading):
+def test_more_uploads_at_a_time_than_are_taken_in_end_the_oldest(server_thread, reading):
     bounded = Bounded(reading, LIMITS)
     url = server_thread.start(bounded, drain_seconds=0.05)
     port = urlsplit(url).port or 0
     begun = request_bytes("POST", LOGIN, [("Content-Length", "100")]) + b"a"
+    uploads = bounded._uploads[Visitor.STRANGER]
     with contextlib.ExitStack() as stack:
-        for _ in range(MOST_UPLOADING):
+        oldest = stack.enter_context(RawClient("127.0.0.1", port))
+        oldest.send(begun)
+        eventually(lambda: uploads.held == 1)
+        for _ in range(MOST_UPLOADING - 1):
             stack.enter_context(RawClient("127.0.0.1", port)).send(begun)
-        eventually(lambda: bounded._uploading == MOST_UPLOADING)
+        eventually(lambda: uploads.held == MOST_UPLOADING)
         client = stack.enter_context(RawClient("127.0.0.1", port))
         client.send(begun)
-        answer = client.read_answer()
+        client.send(b"a" * 99)
+        assert client.read_answer().status == 201
+        answer = oldest.read_answer()
         assert (answer.status, error_of(answer)["code"]) == (503, "not_ready")
     server_thread.stop(url)
+
+
+class Directed:
+    """Says of each request what its path says: /<visitor>/<owner>, or /urgent/<owner>."""
+
+    async def __call__(self, request: Request) -> Visit:
+        _, kind, owner = request.path.split("/")
+        if kind == "urgent":
+            return Visit(Visitor.KEY, owner, is_urgent=True)
+        return Visit(Visitor(kind), owner)
+
+
+class Stuck:
+    """An application that answers below /…/free, and nothing else."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun.append(scope["path"])
+        if not scope["path"].endswith("/free"):
+            await asyncio.Event().wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"free"})
+
+
+def asking(stack: contextlib.ExitStack, url: str, path: str) -> RawClient:
+    client = stack.enter_context(RawClient("127.0.0.1", urlsplit(url).port or 0))
+    client.send(request_bytes("GET", path))
+    return client
+
+
+def test_visitors_of_each_kind_have_places_of_their_own(server_thread):
+    stuck = Stuck()
+    url = server_thread.start(Bounded(stuck, LIMITS, identify=Directed()), drain_seconds=0.05)
+    with contextlib.ExitStack() as stack:
+        for number in range(3 * STRANGERS):
+            asking(stack, url, f"/stranger/{number}")
+        eventually(lambda: len(stuck.begun) == STRANGERS)
+        assert asking(stack, url, "/session/free").read_answer().body == b"free"
+        for number in range(2 * AT_ONCE[Visitor.SESSION]):
+            asking(stack, url, f"/session/{number}")
+        eventually(lambda: len(stuck.begun) == STRANGERS + 1 + AT_ONCE[Visitor.SESSION])
+        assert asking(stack, url, "/key/free").read_answer().body == b"free"
+        for number in range(2 * AT_ONCE[Visitor.KEY]):
+            asking(stack, url, f"/key/{number}")
+        eventually(lambda: stuck.begun.count("/key/0") == 1)
+        assert asking(stack, url, "/urgent/free").read_answer().body == b"free"
+        for number in range(AT_ONCE_URGENT):
+            asking(stack, url, f"/urgent/{number}")
+    server_thread.stop(url)
+
+
+def test_readers_of_nothing_hold_no_place(server_thread):
+    """Each has an answer that its connection cannot take at once, and asks for more behind it."""
+    begun = 0
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal begun
+        begun += 1
+        body = bytes(MOST_ANSWER_BYTES - 1) if scope["path"] == "/large" else b"small"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    url = server_thread.start(Bounded(large, LIMITS), drain_seconds=0.05)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4 * STRANGERS):
+            client = stack.enter_context(RawClient("127.0.0.1", urlsplit(url).port or 0))
+            client.send(request_bytes("GET", "/large") * 20)
+        eventually(lambda: begun >= 4 * STRANGERS)
+        assert asking(stack, url, "/small").read_answer().body == b"small"
+    server_thread.stop(url)
+
+
+def test_a_stranger_may_send_what_a_login_needs_and_a_person_who_has_logged_in_more(server_thread):
+    reading, most = Reading(), replace(LIMITS, body_bytes=2**20)
+    bounded = Bounded(reading, most, identify=Directed(), refuse=pages.refuse)
+    url = server_thread.start(bounded, drain_seconds=0.05)
+    body = b"x" * (STRANGERS_BODY_BYTES + 1)
+    with contextlib.ExitStack() as stack:
+        port = urlsplit(url).port or 0
+        answers = []
+        for path, sent in (
+            ("/stranger/a", body[1:]),
+            ("/stranger/a", body),
+            ("/session/a", body),
+            ("/key/a", body),
+        ):
+            client = stack.enter_context(RawClient("127.0.0.1", port))
+            client.send(request_bytes("POST", path, body=sent))
+            answers.append(client.read_answer())
+    server_thread.stop(url)
+
+    assert [answer.status for answer in answers] == [201, 413, 201, 201]
+    assert "logged in" in error_of(answers[1])["message"]
 
 
 def test_nobody_waits_for_a_place_for_ever(server_thread):
@@ -202,9 +306,9 @@ def test_nobody_waits_for_a_place_for_ever(server_thread):
     url = server_thread.start(bounded, drain_seconds=0.05)
     port = urlsplit(url).port or 0
     with contextlib.ExitStack() as stack:
-        for _ in range(AT_ONCE):
+        for _ in range(STRANGERS):
             stack.enter_context(RawClient("127.0.0.1", port)).send(request_bytes("GET", LOGIN))
-        eventually(lambda: begun == AT_ONCE)
+        eventually(lambda: begun == STRANGERS)
         client = stack.enter_context(RawClient("127.0.0.1", port))
         client.send(request_bytes("GET", LOGIN))
         answer = client.read_answer()

@@ -8,13 +8,16 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from gateway.bounded import AT_ONCE
+from gateway import bounded
+from gateway.admission.visits import Visitor
 from tests.process.databases import Database
 from tests.process.operators import Operator
 from tests.process.running import Aurora
 from tests.process.traffic import Traffic
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
+
+AT_ONCE = bounded.AT_ONCE[Visitor.KEY]
 
 MASTER_KEY = "sk-of-the-lock-0123456789"
 PASSWORD = "the-password-of-the-operator"

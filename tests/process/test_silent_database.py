@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from gateway.bounded import AT_ONCE
+from gateway import bounded
+from gateway.admission.visits import Visitor
 from tests.process.databases import Database, Postgres
 from tests.process.running import Aurora
 from tests.processes import eventually
 from tests.scripted_vllm import ScriptedVllm
+
+AT_ONCE = bounded.AT_ONCE[Visitor.KEY]
 
 MASTER_KEY = "sk-of-the-slow-database-0123456789"
 MODEL = "vllm/meta-llama/Llama-3.1-8B-Instruct"

@@ -73,3 +73,17 @@ def test_a_response_header_cannot_split_the_answer(serve):
 
     with Client(serve(app)) as client, pytest.raises((EOFError, ConnectionResetError)):
         client.send(GET).answer()
+
+
+def test_an_answer_that_the_application_cuts_is_no_failure_of_its(serve, caplog):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        raise ConnectionAbortedError("the server ended")
+
+    with Client(serve(app)) as client, caplog.at_level(logging.INFO, "aurora.server"):
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client._until(b"abc\r\n")
+        assert client.closed()
+    [line] = [each for each in caplog.records if "Broke off" in each.message]
+    assert (line.levelname, line.fields["reason"]) == ("INFO", "the server ended")
