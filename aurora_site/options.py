@@ -174,7 +174,7 @@ OPTIONS = (
     Option("AURORA_UPLOAD_STALL_SECONDS", whole(1, 3600), "30", "Longest silence within an upload before the call is answered 408."),
     Option("AURORA_CLIENT_STALL_SECONDS", whole(1, 3600), "60", "Longest time a client may leave an answer unread before its connection is closed."),
     Option("AURORA_STREAM_HEAD_SECONDS", whole(1, 3600), "15", "How long a client waits for the first event of a stream before the head of its answer goes out, with a comment every 15 s. Keep it below the read timeouts of proxies."),
-    Option("AURORA_CLIENT_CONNECTIONS", whole(1, 1_000_000), "10000", "Most connections of clients that one process holds; one more is closed at once."),
+    Option("AURORA_CLIENT_CONNECTIONS", whole(1, 1_000_000), "10000", "Most connections of clients that one process holds. One more takes the place of one that is idle, or of the address that has most; calls go on."),
     Option("AURORA_UPSTREAM_CONNECTIONS", whole(1, 100_000), "10000", "Most connections to vLLM servers that one process holds; over it a call waits for one as long as for a connection."),
     Option("AURORA_DISCOVERY_SECONDS", whole(1, 86_400), "60", "How often each vLLM server is asked for its models."),
     Option("AURORA_PROBE_SECONDS", whole(1, 10), "3", "How often each vLLM server's health and load are asked for, by one process of all."),

@@ -25,6 +25,7 @@ from aurora_site import tcp
 from aurora_site.server.answers import refusal
 from aurora_site.server.exchange import Exchange, Waiters
 from aurora_site.server.head import BadHead, parse_head
+from aurora_site.server.room import Use
 from aurora_site.server.websockets import upgrade
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -63,6 +64,7 @@ class Connection(HTTPChannel):
         self._arrived = bytearray()
         self._paused_fd: int | None = None
         self._await_deadline(self.server.head_seconds, self._head_is_late)
+        self.seat = self.server.room.enter(peer.host, self)
         self.server.connections_open.add(self)
 
     def _set_tcp_options(self) -> None:
@@ -94,6 +96,8 @@ class Connection(HTTPChannel):
             self._begin(block, rest)
         elif len(arrived) > begin and not 0x20 < arrived[begin] < 0x7F:
             self.refuse(400, "This is not HTTP")
+        else:
+            self.seat.turn_to(Use.HEAD)
 
     def _begin(self, block: bytes, rest: bytes) -> None:
         try:
@@ -107,6 +111,7 @@ class Connection(HTTPChannel):
             self.transport.unregisterProducer()
             upgrade(self, head, rest)
             return
+        self.seat.turn_to(Use.CALL)
         self._exchange = exchange = Exchange(self, head)
         if head.body_bytes == 0:
             exchange.feed_end()
@@ -117,6 +122,8 @@ class Connection(HTTPChannel):
         exchange.start()
         if rest:
             self._take(rest)
+        if self._take == self._take_body:
+            self.seat.turn_to(Use.UPLOAD)
 
     def _decoder_for(self, exchange: Exchange, body_bytes: int | None) -> Any:
         if body_bytes is None:
@@ -131,6 +138,7 @@ class Connection(HTTPChannel):
 
     def _body_ended(self, rest: bytes) -> None:
         self._take = self._take_pipelined
+        self.seat.turn_to(Use.CALL)
         if self._exchange is not None:
             self._exchange.feed_end()
         self.resume_reading()
@@ -185,12 +193,15 @@ class Connection(HTTPChannel):
 
     def pauseProducing(self) -> None:
         self.blocked = True
+        self.seat.turn_to(Use.UNREAD)
         self._watch_stall()
 
     def resumeProducing(self) -> None:
         self._unblock()
         if self._exchange is None and self._take == self._take_pipelined:
             self._next()
+        else:
+            self.seat.turn_to(Use.UPLOAD if self._take == self._take_body else Use.CALL)
 
     def stopProducing(self) -> None:
         """The transport is closing: connectionLost follows."""
@@ -200,13 +211,17 @@ class Connection(HTTPChannel):
         self._await_nothing()
         self._drained.wake()
 
+    def _unsent(self) -> int:
+        """The bytes that the system has not taken yet."""
+        transport = self.transport
+        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
     def _watch_stall(self) -> None:
         self._stalled_checks, self._unsent_bytes = 0, math.inf
         self._check_stall()
 
     def _check_stall(self) -> None:
-        transport = self.transport
-        unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        unsent = self._unsent()
         self._stalled_checks = 0 if unsent < self._unsent_bytes else self._stalled_checks + 1
         self._unsent_bytes = unsent
         if self._stalled_checks < STALL_CHECKS:
@@ -221,8 +236,16 @@ class Connection(HTTPChannel):
         self._exchange = None
         if exchange.closes:
             self.close() if exchange.body_complete else self._linger()
-        elif not self.blocked:
+        elif self._unsent():
+            self._wait_until_sent()
+        else:
             self._next()
+
+    def _wait_until_sent(self) -> None:
+        """The next request waits until the answer is with the system: `resumeProducing` goes on."""
+        if not self.blocked:
+            self.transport.producerPaused = True
+            self.pauseProducing()
 
     def _next(self) -> None:
         if self.server.stopping:
@@ -235,6 +258,7 @@ class Connection(HTTPChannel):
         if pipelined:
             self._take_head(pipelined)
         else:
+            self.seat.turn_to(Use.IDLE)
             self._await_deadline(self.server.keep_alive_seconds, self.close)
 
     def refuse(self, status: int, message: str, request_id: str = "") -> None:
@@ -266,6 +290,7 @@ class Connection(HTTPChannel):
     def _linger(self) -> None:
         """Say that nothing follows, then let the client send on for a while, unheard."""
         self._take = self._take_nothing
+        self.seat.turn_to(Use.ENDING)
         self._lingering_bytes = LINGER_BYTES
         self._arrived.clear()
         self.transport.unregisterProducer()
@@ -278,9 +303,17 @@ class Connection(HTTPChannel):
         self._forget_pause()
         self._lingering_bytes = LINGER_BYTES
         self._take = self._take_nothing
+        self.seat.turn_to(Use.ENDING)
         self._watch_stall()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+
+    def make_room(self) -> None:
+        """End for the sake of others, at once but for an idle connection, of which nothing is cut."""
+        if self._exchange is None and self._take == self._take_head and not self._arrived:
+            self.close()
+        else:
+            self.abort()
 
     def close_if_idle(self) -> None:
         """Not where a request's head is on its way: it is still answered."""
@@ -311,6 +344,7 @@ class Connection(HTTPChannel):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.server.connections_open.discard(self)
+        self.seat.leave()
         self._forget_pause()
         self._unblock()
         exchange, self._exchange = self._exchange, None

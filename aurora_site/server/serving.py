@@ -24,6 +24,7 @@ from twisted.logger import (
 from aurora_site.server.connection import Connection
 from aurora_site.server.hangups import Hangups
 from aurora_site.server.head import Headers
+from aurora_site.server.room import Room
 from aurora_site.server.websockets import WebSocket, websocket_factory
 
 reactor: Any = _reactor
@@ -42,8 +43,7 @@ class ConnectionFactory(HTTPFactory):
     noisy = False
 
     def buildProtocol(self, addr: Any) -> Connection | None:
-        held = len(self.server.connections_open) + len(self.server.websockets)
-        if held >= self.server.most_connections:
+        if not self.server.room.has_room_for(addr.host):
             return None  # closed at once: what there is must go on
         connection = Connection()
         connection.factory = self
@@ -61,7 +61,8 @@ class Server(daphne.server.Server):
 
     A client that takes nothing of its answer for `client_stall_seconds`, a request head that is not
     complete after `head_seconds` and a connection idle for `keep_alive_seconds` are ended. How long
-    a body or an answer may take is the application's affair. A WebSocket is pinged after `ping_seconds`
+    a body or an answer may take is the application's affair. Of `most_connections` and one more,
+    one makes room, as `Room` says. A WebSocket is pinged after `ping_seconds`
     of silence, and ended after as many more. `clock` tells the time for these limits, and each
     `sweep_seconds` at the latest they are looked at. `request_id`, if given, names each
     request by its headers, and the application finds that name in X-Request-Id. On SIGTERM, SIGINT,
@@ -102,13 +103,13 @@ class Server(daphne.server.Server):
         self.keep_alive_seconds = keep_alive_seconds
         self.ping_seconds = ping_seconds
         self.drain_seconds = drain_seconds
-        self.most_connections = most_connections
         self.request_id = request_id
         self.on_listening = on_listening
         self.on_stopping, self.on_drained = on_stopping, on_drained
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
         self.clock = clock or self.loop.time
         self.sweep_seconds = sweep_seconds
+        self.room = Room(most_connections, self.clock)
         self.connections_open: set[Connection] = set()
         self.websockets: set[WebSocket] = set()
         self.tasks: set[asyncio.Task[None]] = set()

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from aurora_site.server.answers import refusal
 from aurora_site.server.head import Head
+from aurora_site.server.room import Seat, Use
 from aurora_site.server.sessions import NO_CODE, Session
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ class WebSocket(WebSocketServerProtocol):
 
     transport: Any
 
-    def begin(self, server: Server, session: Session) -> None:
-        self._server, self.session = server, session
+    def begin(self, server: Server, seat: Seat, session: Session) -> None:
+        self._server, self._seat, self.session = server, seat, session
+        seat.holder = self
+        seat.turn_to(Use.WEBSOCKET)
         self.blocked = False
         self._paused_fd: int | None = None
         self._owed_pong: bytes | None = None
@@ -192,6 +195,10 @@ class WebSocket(WebSocketServerProtocol):
         self._forget_pause()
         super().dropConnection(abort=abort and not self.wasClean)
 
+    def make_room(self) -> None:
+        """End for the sake of others, whose address has fewer connections."""
+        self._give_up("A WebSocket made room for other clients")
+
     def abort(self) -> None:
         self._forget_pause()
         self.transport.abortConnection()
@@ -199,6 +206,7 @@ class WebSocket(WebSocketServerProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._forget_pause()
         self._server.websockets.discard(self)
+        self._seat.leave()
         self.blocked = False
         self.session.end(ABNORMAL_CODE, "")
 
@@ -257,7 +265,11 @@ def upgrade(connection: Connection, head: Head, rest: bytes) -> None:
     """Hand the connection's transport over to a WebSocket, with what came behind the head."""
     server, transport = connection.server, connection.transport
     socket = server.ws_factory.buildProtocol(None)
-    socket.begin(server, Session(socket, head, server, connection.client, connection.address))
+    socket.begin(
+        server,
+        connection.seat,
+        Session(socket, head, server, connection.client, connection.address),
+    )
     server.websockets.add(socket)
     transport.protocol = socket
     socket.makeConnection(transport)

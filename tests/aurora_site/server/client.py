@@ -29,9 +29,12 @@ class Answer:
 class Client:
     """One connection. `answer()` raises EOFError where the server cut an answer short."""
 
-    def __init__(self, url: str, receive_buffer_bytes: int | None = None) -> None:
+    def __init__(self, url: str, receive_buffer_bytes: int | None = None, source: str = "") -> None:
+        """`source`: the address to come from."""
         address = urlsplit(url)
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(PATIENCE_SECONDS)
