@@ -53,8 +53,11 @@ async def mock(place: Place) -> AsyncIterator[Running]:
 
 
 @contextlib.asynccontextmanager
-async def aurora(place: Place, mock_port: int) -> AsyncIterator[Running]:
-    """`manage.py serve` on fresh data, with a master key, logging each call to a file.
+async def aurora(
+    place: Place, mock_port: int, words: tuple[str, ...] = (str(ROOT / "manage.py"), "serve")
+) -> AsyncIterator[Running]:
+    """`manage.py serve` on fresh data, with a master key, logging each call to a file. `words` start it
+    in another way.
 
     Raises:
         CannotStart: it is not ready within 60 s.
@@ -64,6 +67,7 @@ async def aurora(place: Place, mock_port: int) -> AsyncIterator[Running]:
     data = place.folder / f"data-{server.port}"
     data.mkdir()
     variables = {
+        "PYTHONPATH": str(ROOT),
         "AURORA_HOST": "127.0.0.1",
         "AURORA_PORT": str(server.port),
         "AURORA_DATA_DIR": str(data),
@@ -71,8 +75,8 @@ async def aurora(place: Place, mock_port: int) -> AsyncIterator[Running]:
         "AURORA_LOG_LEVEL": "info",
         "VLLM_BASE_URL": f"http://127.0.0.1:{mock_port}/v1",
     }
-    words = (sys.executable, str(ROOT / "manage.py"), "serve")
-    command = Command("aurora", words, variables, place.folder, place.gateway_core)
+    started = (sys.executable, *words)
+    command = Command("aurora", started, variables, place.folder, place.gateway_core)
     with running(command) as process:
         await wait_until_ready(process, command, server, "/ready", 60)
         yield Running(server, process.pid)

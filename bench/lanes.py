@@ -8,12 +8,14 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from bench import contenders, live, load
+from bench import contenders, hostile, live, load
 from bench.client import Broken, Server, fetch
 from bench.contenders import Place, Running
 from bench.departures import SESSION, STREAM, departures
+from bench.pieces import CASES, held_up
 from bench.processes import CannotStart, cpu_seconds, forget_peak, peak_mib, resident_mib
 from bench.report import Figures
+from tests.processes import free_port
 
 CONNECTIONS = 64
 CHUNKS_PER_SECOND = 20  # the mock's pace: one each 50 ms
@@ -244,6 +246,22 @@ async def _event_cost(bench: Bench, gateway: Running, kind: str) -> None:
     bench.figures.add(server.name, found.bad, **{f"event_{kind}_us": used * 1e6})
 
 
+async def pieces(bench: Bench) -> None:
+    """The longest callback of Aurora's loop while callers and servers send what is hard to take."""
+    if "aurora" not in bench.against:
+        return
+    told_port = free_port()
+    words = ("-m", "bench.callbacks", str(told_port), "serve")
+    async with (
+        hostile.listening() as port,
+        contenders.aurora(bench.place, port, words) as gateway,
+    ):
+        for case in CASES:
+            held = await held_up(case, gateway.server, told_port)
+            figures = {f"{case}_callback_ms": held.callback_ms, f"{case}_call_ms": held.call_ms}
+            bench.figures.add(gateway.server.name, held.bad, **figures)
+
+
 LANES = {
     "speed": speed,
     "streams": streams,
@@ -251,4 +269,5 @@ LANES = {
     "changes": changes,
     "memory": memory,
     "translated": translated,
+    "pieces": pieces,
 }

@@ -61,6 +61,26 @@ MEASURES = {
     "event_relayed_us": "100 relayed streams: processor time an event (µs)",
     "event_messages_us": "100 Messages streams translated: processor time an event (µs)",
     "event_responses_us": "100 Responses streams translated and kept: processor time an event (µs)",
+    "chunks_callback_ms": "200,000 chunks of a byte from a server: longest callback (ms)",
+    "chunks_call_ms": "200,000 chunks of a byte from a server: longest small call beside it (ms)",
+    "server_pings_callback_ms": "200,000 pings of a server: longest callback (ms)",
+    "server_pings_call_ms": "200,000 pings of a server: longest small call beside it (ms)",
+    "client_pings_callback_ms": "200,000 pings of a client: longest callback (ms)",
+    "client_pings_call_ms": "200,000 pings of a client: longest small call beside it (ms)",
+    "streams_callback_ms": "16 translated streams at full speed: longest callback (ms)",
+    "streams_call_ms": "16 translated streams at full speed: longest small call beside it (ms)",
+    "event_callback_ms": "an event of 15 MiB of escaped quotes, translated and kept: longest callback (ms)",
+    "event_call_ms": "an event of 15 MiB of escaped quotes, translated and kept: longest small call beside it (ms)",
+    "quotes_callback_ms": "an answer of 15 MiB of escaped quotes, translated and kept: longest callback (ms)",
+    "quotes_call_ms": "an answer of 15 MiB of escaped quotes, translated and kept: longest small call beside it (ms)",
+    "backslashes_callback_ms": "a body of 32 MiB of backslashes: longest callback (ms)",
+    "backslashes_call_ms": "a body of 32 MiB of backslashes: longest small call beside it (ms)",
+    "translated_callback_ms": "the same, translated: longest callback (ms)",
+    "translated_call_ms": "the same, translated: longest small call beside it (ms)",
+    "packed_callback_ms": "the same, packed and translated: longest callback (ms)",
+    "packed_call_ms": "the same, packed and translated: longest small call beside it (ms)",
+    "empties_callback_ms": "a body of 11 million empty lists: longest callback (ms)",
+    "empties_call_ms": "a body of 11 million empty lists: longest small call beside it (ms)",
     "errors": "errors",
 }
 TRANSLATED = ("messages", "responses")
@@ -105,6 +125,11 @@ class Target:
     shown: str = "{:.1f}"
 
 
+def _longest_callback(values: Values) -> float:
+    found = [value for (_, name), value in values.items() if name.endswith("_callback_ms")]
+    return max(found) if found else values["aurora", "chunks_callback_ms"]
+
+
 TARGETS = (
     Target("requests/s over LiteLLM's", "at least 10 times", _of_litellm, lambda v: v >= 10),
     Target(
@@ -140,6 +165,12 @@ TARGETS = (
         _aurora("stopped_ms"),
         lambda v: v <= 2000,
         "{:.0f}",
+    ),
+    Target(
+        "longest callback of the loop, whatever callers and servers send, ms",
+        "at most 50",
+        _longest_callback,
+        lambda v: v <= 50,
     ),
     Target(
         "copies of a 10 MiB body in peak memory",

@@ -17,6 +17,7 @@ from gateway.errors import ClientGone, GatewayError, Stopping
 from gateway.fleet import Fleet
 from gateway.header_names import NO_RULES, Rules
 from gateway.missing_routes import MissingRoutes
+from gateway.offload import Offload
 from gateway.pdf import PdfReader
 from gateway.records import Record
 from gateway.routing import Pools, Settings
@@ -55,8 +56,9 @@ class Gateway:
         self._store, self._missing = store, MissingRoutes()
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
-        self._runs = Runs(store, background_responses, pace=pace)
-        self._pdfs, self._abilities, self._unpacker = PdfReader(), Abilities(), Unpacker()
+        self._offload, self._unpacker = Offload(), Unpacker()
+        self._runs = Runs(store, background_responses, pace=pace, offload=self._offload)
+        self._pdfs, self._abilities = PdfReader(offload=self._offload), Abilities()
         self._is_stopping = False
 
     def start(self) -> None:
@@ -145,5 +147,6 @@ class Gateway:
             abilities=self._abilities,
             unpacker=self._unpacker,
             header_rules=self._header_rules,
+            offload=self._offload,
             is_stopping=self._is_stopping,
         )

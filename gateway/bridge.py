@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from gateway.client import Message, Receive, Send
 from gateway.errors import UpstreamBroke
 from gateway.realtime import ABNORMAL, NO_CODE, NORMAL, Closed
+from gateway.turns import Turns
 from gateway.upstream import Socket
 
 
@@ -107,8 +108,11 @@ async def _down(socket: Socket, client: ClientSocket) -> End:
 
 
 async def _up(client: ClientSocket, socket: Socket) -> End:
+    turns = Turns()
     while True:
         message = await client.receive()
+        if turns.are_over():
+            await asyncio.sleep(0)
         if isinstance(message, Closed):
             return End(True, message)
         try:

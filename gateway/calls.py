@@ -32,6 +32,8 @@ class Call:
 
     selector: str
     members: Mapping[str, msgspec.Raw] = field(repr=False)
+    size_bytes: int = 0
+    """Of the body that it came in."""
 
     def body_for(self, upstream_model: str) -> bytes:
         """The body for a server that knows the model as `upstream_model`.
@@ -45,6 +47,13 @@ class Call:
 def mended(call: Call) -> Call:
     """A call that is to be read in all its detail: U+FFFD for each half of a surrogate pair."""
     return replace(call, members=mended_members(call.members))
+
+
+def detailed(body: bytes, *, unnamed: str = "") -> Call:
+    """As `parse`, for a call that is to be read in all its detail. Raises as `check_values`, too."""
+    call = mended(parse(body, unnamed=unnamed))
+    check_values(call.members)
+    return call
 
 
 def joined(members: Mapping[str, Any]) -> bytes:
@@ -63,14 +72,14 @@ def parse(body: bytes, *, unnamed: str = "") -> Call:
     """
     members = read_members(body)
     if bytes(memoryview(members.get("model", NO_MODEL))) in {NO_MODEL, b"null"}:
-        return _unnamed(members, unnamed)
+        return replace(_unnamed(members, unnamed), size_bytes=len(body))
     selector = _text(members["model"])
     if selector is None or not 0 < len(selector) <= MOST_SELECTOR_CHARACTERS:
         raise InvalidRequest(
             f"`model` must be a string of 1 to {MOST_SELECTOR_CHARACTERS} characters.",
             param="model",
         )
-    return Call(selector, members)
+    return Call(selector, members, len(body))
 
 
 def _unnamed(members: dict[str, msgspec.Raw], selector: str) -> Call:

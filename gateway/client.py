@@ -31,6 +31,8 @@ Send = Callable[[Message], Awaitable[None]]
 LEAST_BYTES_PER_SECOND = 1024
 """An upload slower than this on average is taken for an attack on the number of connections."""
 UPLOAD_QUEUE_PIECES = 8
+MOST_WRITTEN_BYTES = 2**20
+"""At a time: each is copied, and the client takes it before the next."""
 
 
 def address_of(scope: MutableMapping[str, Any]) -> str:
@@ -228,6 +230,13 @@ class Client:
 
     async def write(self, piece: bytes, *, more: bool) -> None:
         """Hand on `piece`; returns once the server can take the next."""
+        at, size = 0, MOST_WRITTEN_BYTES
+        while len(piece) - at > size:
+            await self._write(piece[at : at + size], more=True)
+            at += size
+        await self._write(piece[at:], more=more)
+
+    async def _write(self, piece: bytes, *, more: bool) -> None:
         self.sent_bytes += len(piece)
         await self._send({"type": "http.response.body", "body": piece, "more_body": more})
         self.is_answered = not more

@@ -39,11 +39,17 @@ def _members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
 class Renamed:
     """An EventStream over another. It holds one unfinished event at most."""
 
+    reads_events = True
+
     def __init__(self, told: EventStream, model: str) -> None:
         self._told, self._model = told, msgspec.json.encode(model)
         self._blocks = Blocks()
         self.ping = told.ping
         self.error: GatewayError | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        return self._told.held_bytes + self._blocks.held_bytes
 
     @property
     def is_over(self) -> bool:

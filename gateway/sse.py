@@ -98,6 +98,10 @@ class Parser:
         self._held = bytearray()
         self._begun = self._after_cr = False
 
+    @property
+    def held_bytes(self) -> int:
+        return len(self._held)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that `chunk` completes. Raises EventTooLong; nothing may be fed after that."""
         held = self._held

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from aurora_site.server.serving import Server
 
 MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+LEAST_PART_BYTES, MOST_PART_BYTES = 2 * 1024, 64 * 1024
+"""Of what one read brings, before the clock is looked at: more where the parts before took less."""
+MOST_ARRIVED_BYTES = 256 * 1024
+"""Not parsed yet: more is not read."""
+TURN_SECONDS = 0.002
+"""Of processor time for one client: then it is the others' turn."""
 CLOSING_SECONDS = 5.0
 """What a client gets to answer a Close, counted from the last byte that it took."""
 ABNORMAL_CODE = 1006
@@ -53,7 +59,8 @@ class WebSocket(WebSocketServerProtocol):
         self._paused_fd: int | None = None
         self._owed_pong: bytes | None = None
         self._handshake: Deferred[Any] | None = None
-        self._early = b""
+        self._early = self._arrived = b""
+        self._part_bytes = LEAST_PART_BYTES
         now = server.clock()
         self._heard_at, self._taken_at, self._unsent_bytes = now, now, 0
         self._pinged, self._closing_at = False, 0.0
@@ -111,8 +118,40 @@ class WebSocket(WebSocketServerProtocol):
     # Reading.
 
     def dataReceived(self, data: bytes) -> None:
+        """In turns of the loop: a client may send a frame for each byte."""
         self._heard_at, self._pinged = self._server.clock(), False
-        super().dataReceived(data)
+        if len(data) <= LEAST_PART_BYTES and not self._arrived:
+            super().dataReceived(data)
+        elif self._arrived:
+            self._arrived += data
+            if len(self._arrived) > MOST_ARRIVED_BYTES:
+                self.transport.pauseProducing()
+        else:
+            self._arrived = data
+            self._parse_some()
+
+    def _parse_some(self) -> None:
+        spent_seconds = 0.0
+        while self._arrived and spent_seconds < TURN_SECONDS:
+            spent_seconds += self._parse_part()
+        if not self.transport.connected:
+            self._arrived = b""
+        elif self._arrived:
+            self._server.loop.call_soon(self._parse_some)
+        elif self._paused_fd is None:
+            self.transport.resumeProducing()
+
+    def _parse_part(self) -> float:
+        """How many seconds of processor time it took."""
+        began, size = time.thread_time(), self._part_bytes
+        part, self._arrived = self._arrived[:size], self._arrived[size:]
+        super().dataReceived(part)
+        seconds = time.thread_time() - began
+        if seconds > TURN_SECONDS:
+            self._part_bytes = max(LEAST_PART_BYTES, size // 2)
+        elif seconds < TURN_SECONDS / 8:
+            self._part_bytes = min(MOST_PART_BYTES, size * 2)
+        return seconds
 
     def onMessageBegin(self, isBinary: bool) -> None:
         super().onMessageBegin(isBinary)
@@ -146,7 +185,8 @@ class WebSocket(WebSocketServerProtocol):
         if self._paused_fd is not None:
             self._forget_pause()
             self._heard_at, self._pinged = self._server.clock(), False
-            self.transport.resumeProducing()
+            if len(self._arrived) <= MOST_ARRIVED_BYTES:  # else `_parse_some` resumes
+                self.transport.resumeProducing()
 
     def _forget_pause(self) -> None:
         if self._paused_fd is not None:

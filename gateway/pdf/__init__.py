@@ -10,8 +10,10 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
+from gateway.offload import Offload
 from gateway.translation.documents import PdfTexts, digest
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -43,8 +45,10 @@ class PdfReader:
         command: tuple[str, ...] = (sys.executable, "-I", str(PROGRAM)),
         *,
         seconds: float = MOST_SECONDS,
+        offload: Offload | None = None,
     ) -> None:
         self._command, self._seconds = command, seconds
+        self._offload = offload or Offload()
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._kept: OrderedDict[bytes, str] = OrderedDict()
         """By digest, the last used last; empty: it cannot be read."""
@@ -56,7 +60,7 @@ class PdfReader:
         try:
             async with asyncio.timeout(MOST_WAIT_SECONDS):
                 for pdf in pdfs:
-                    key = digest(pdf)
+                    key = await self._offload.run(len(pdf), digest, pdf)
                     texts[key] = await self._text(key, pdf)
         except TimeoutError:
             pass  # the model is told of the others that it cannot see them
@@ -87,7 +91,7 @@ class PdfReader:
         """Empty where it cannot be read, None where the machine was too busy to tell: the program
         ends by itself before this limit. Nothing of Aurora's environment reaches it."""
         try:
-            data = base64.b64decode(pdf, validate=True)
+            data = await self._offload.run(len(pdf), partial(base64.b64decode, validate=True), pdf)
         except (binascii.Error, ValueError):
             return ""
         if len(data) > MOST_PDF_BYTES:

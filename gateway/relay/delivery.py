@@ -10,6 +10,7 @@ from gateway.abilities import NO_ABILITIES, Ability
 from gateway.dialects import Dialect
 from gateway.errors import UpstreamError
 from gateway.header_names import NO_RULES, Rules
+from gateway.offload import Offload
 from gateway.resuming import Sentence
 from gateway.translation import Translation
 
@@ -17,7 +18,11 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 class Watcher(Protocol):
-    """Sees what goes to the client, just before it goes. It must be quick and never fail."""
+    """Sees what goes to the client, just before it goes. It must never fail. Where `held_bytes` are
+    many, `feed` and `end` run on a thread; `settle`, which must be quick, never does."""
+
+    @property
+    def held_bytes(self) -> int: ...
 
     @property
     def holds(self) -> bool:
@@ -33,11 +38,15 @@ class Watcher(Protocol):
     async def release(self) -> None:
         """Return, soon, once nothing is held any more."""
 
+    def settle(self) -> None:
+        """Act on what was seen: called on the loop, after each `feed` and `end`."""
+
 
 class Unwatched:
     """Nobody looks."""
 
     holds = False
+    held_bytes = 0
 
     def begin(self, *, streamed: bool) -> None:
         pass
@@ -51,6 +60,9 @@ class Unwatched:
     async def release(self) -> None:
         pass
 
+    def settle(self) -> None:
+        pass
+
 
 UNWATCHED = Unwatched()
 
@@ -62,6 +74,7 @@ class Delivery:
     model: str
     path: str
     """The server's route, for what is said of its errors."""
+    offload: Offload
     dialect: Dialect = Dialect.OPENAI
     translation: Translation | None = None
     """None: the answer goes out as it comes."""

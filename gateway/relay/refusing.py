@@ -10,7 +10,7 @@ from gateway import refusals, sse
 from gateway.client import Client
 from gateway.refusals import Refused
 from gateway.relay.delivery import Delivery, Pairs, without_length
-from gateway.translation import EventStream
+from gateway.relay.feeding import Feeding
 from gateway.upstream import Answer
 
 KEPT_OF_A_REFUSAL = frozenset({b"retry-after", b"x-aurora-provider"})
@@ -77,13 +77,14 @@ async def refused_stream(
     pieces: AsyncIterator[bytes],
     crossing: Pairs,
     body: bytes,
-    told: EventStream,
+    feeding: Feeding,
 ) -> Refused:
-    """A stream that fails with its first event, of which `told` has been fed `body`. Where nobody
+    """A stream that fails with its first event, of which `feeding` has had `body`. Where nobody
     else is asked, it goes out as it came, if the client speaks the server's dialect."""
+    told = feeding.events
     if told.error is None:
         rest = await _until_end(pieces, answer.waits.refusal_seconds)
-        told.feed(rest)
+        await feeding.take_in(rest)
         body += rest
     events = sse.Parser().feed(body)
     why = refusals.why_of_event(events[0].data) if events else refusals.FAILING

@@ -12,6 +12,7 @@ from gateway.client import Client
 from gateway.dialects import Dialect
 from gateway.errors import GatewayError, UpstreamBroke, UpstreamError
 from gateway.relay.delivery import Delivery, Interrupted, Pairs, Watcher, without_length
+from gateway.relay.feeding import Feeding
 from gateway.relay.refusing import refused_stream
 from gateway.resuming import Sentence
 from gateway.translation import EventStream
@@ -31,7 +32,8 @@ class Untouched:
 
     ping = b""
     error: GatewayError | None = None
-    is_over = False
+    is_over = reads_events = False
+    held_bytes = 0
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect, self._tail = dialect, sse.Tail()
@@ -52,18 +54,19 @@ async def stream(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
     error, before the client has seen an event; later Interrupted for a sentence that breaks off,
     and what broke any other off, once the client has been told."""
     events, pieces = _events(delivery), answer.pieces()
+    feeding = Feeding(events, delivery.watcher, delivery.offload)
     head = _stream_headers(crossing)
     with client.waiting.for_event(head):
         beginning = await _until_event(pieces, events, client)
-        told = [events.feed(piece) for piece in beginning]
+        told = await feeding.take_in(*beginning)
         begun = b"".join(beginning)
         if events.error is not None or sse.begins_with_error(begun):
-            raise await refused_stream(answer, pieces, crossing, begun, events)
+            raise await refused_stream(answer, pieces, crossing, begun, feeding)
         delivery.begun()
         delivery.watcher.begin(streamed=True)
         await client.start(answer.status, head)
         told = [*client.waiting.comments(), *told]
-    await _told(told, pieces, events, client, delivery)
+    await _told(told, pieces, feeding, client, delivery)
     await _read_on(pieces, answer.waits.drain_seconds)
 
 
@@ -102,13 +105,14 @@ async def go_on(answer: Answer, client: Client, delivery: Delivery) -> None:
     if answer.status != 200 or not is_stream:
         raise _did_not_go_on(answer)
     events, pieces = _events(delivery), answer.pieces()
+    feeding = Feeding(events, delivery.watcher, delivery.offload)
     async with pinging(client, events.ping):
         first = await anext(pieces, b"")
-    told = events.feed(first)
-    if not told and (events.is_over or not first):
+    told = await feeding.take_in(first)
+    if not any(told) and (events.is_over or not first):
         raise _did_not_go_on(answer)
     delivery.begun()
-    await _told([told], pieces, events, client, delivery)
+    await _told(told, pieces, feeding, client, delivery)
     await _read_on(pieces, answer.waits.drain_seconds)
 
 
@@ -121,23 +125,22 @@ def _did_not_go_on(answer: Answer) -> UpstreamBroke:
 async def _told(
     held: list[bytes],
     pieces: AsyncIterator[bytes],
-    events: EventStream,
+    feeding: Feeding,
     client: Client,
     delivery: Delivery,
 ) -> None:
     """The stream to its end, of which `held` is the beginning."""
+    events = feeding.events
     client.broken = partial(_last_words, events, delivery.watcher)
     try:
         async with pinging(client, events.ping):
-            await _hand_on_events(held, pieces, events, client, delivery.watcher)
+            await _hand_on_events(held, pieces, feeding, client)
         _check_finished(delivery.sentence)
     except UpstreamError as error:
-        await _broke_off(error, events, client, delivery)
-    last = events.end()
-    delivery.watcher.feed(last)
-    delivery.watcher.end()
-    if delivery.watcher.holds:
-        await delivery.watcher.release()
+        await _broke_off(error, feeding, client, delivery.sentence)
+    last = await feeding.last()
+    await feeding.watching.feed(last)
+    await feeding.watching.end()
     await client.write(last, more=False)
     if events.error is not None:
         raise events.error
@@ -150,25 +153,28 @@ def _check_finished(sentence: Sentence | None) -> None:
 
 
 async def _broke_off(
-    error: UpstreamError, events: EventStream, client: Client, delivery: Delivery
+    error: UpstreamError, feeding: Feeding, client: Client, sentence: Sentence | None
 ) -> None:
     """What follows where a stream breaks off. Of a sentence whose text is all there, nothing: `end`
     says what is missing. Any other sentence raises Interrupted, for another server to go on. A
     stream that is no sentence is ended by an event of `error`, which is raised."""
-    sentence = delivery.sentence
     if sentence is not None and sentence.is_finished:
         return
     if sentence is not None:
         raise Interrupted(
             error, can_go_on=sentence.can_go_on, is_stopping=sentence.is_aborted
         ) from error
-    await client.write(_last_words(events, delivery.watcher, error), more=False)
+    last = await feeding.broken(error)
+    await feeding.watching.feed(last)
+    await client.write(last, more=False)
     raise error
 
 
 def _last_words(events: EventStream, watcher: Watcher, error: GatewayError) -> bytes:
+    """For a call that is cancelled, which waits for nothing."""
     last = events.broken(error)
     watcher.feed(last)
+    watcher.settle()
     return last
 
 
@@ -220,29 +226,25 @@ async def _ping(client: Client, ping: bytes) -> None:
 
 
 async def _hand_on_events(
-    held: list[bytes],
-    pieces: AsyncIterator[bytes],
-    events: EventStream,
-    client: Client,
-    watcher: Watcher,
+    held: list[bytes], pieces: AsyncIterator[bytes], feeding: Feeding, client: Client
 ) -> None:
+    events, turns = feeding.events, feeding.turns
     for told in filter(None, held):
-        await _write(told, client, watcher)
+        await feeding.watching.feed(told)
+        await client.write(told, more=True)
     if events.is_over:
         return
     async for piece in pieces:
-        told = events.feed(piece)
-        if told:
-            await _write(told, client, watcher)
-        if events.is_over:
-            return  # what the server still has to say is for nobody
-
-
-async def _write(told: bytes, client: Client, watcher: Watcher) -> None:
-    watcher.feed(told)
-    if watcher.holds:
-        await watcher.release()
-    await client.write(told, more=True)
+        turns.begin()
+        for part in feeding.parts(piece):
+            told = await feeding.fed(part)
+            if told:
+                await feeding.watching.feed(told)
+                await client.write(told, more=True)
+            if events.is_over:
+                return  # what the server still has to say is for nobody
+            if turns.are_over():
+                await asyncio.sleep(0)
 
 
 def _stream_headers(crossing: Pairs) -> Pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from gateway import headers, refusals, renaming
@@ -9,7 +10,9 @@ from gateway.client import Client
 from gateway.endpoints import CHAT, COMPLETIONS
 from gateway.errors import UpstreamError, UpstreamUnreadable
 from gateway.refusals import Refused
-from gateway.relay.delivery import Delivery, Pairs, Watcher, without_length
+from gateway.relay.delivery import Delivery, Pairs, without_length
+from gateway.relay.feeding import Watching
+from gateway.turns import Turns
 from gateway.upstream import Answer
 
 MOST_TRANSLATED_BYTES = 64 * 2**20
@@ -32,16 +35,15 @@ async def as_it_comes(answer: Answer, client: Client, crossing: Pairs, delivery:
         raise Refused(refusals.STOPPED, answer.status, without_length(crossing), held)
     delivery.begun()
     delivery.watcher.begin(streamed=False)
-    delivery.watcher.feed(held)
+    watching = Watching(delivery.watcher, delivery.offload)
+    await watching.feed(held)
     if is_whole:
-        delivery.watcher.end()
-    if delivery.watcher.holds:
-        await delivery.watcher.release()
+        await watching.end()
     await client.start(answer.status, crossing)
     if is_whole:
         await client.write(held, more=False)
     else:
-        await _hand_on(held, pieces, client, delivery.watcher)
+        await _hand_on(held, pieces, client, watching)
 
 
 async def _read_on(held: bytes, pieces: AsyncIterator[bytes], crossing: Pairs) -> bytes:
@@ -62,20 +64,20 @@ def _is_whole(held: bytes, crossing: Pairs) -> bool:
 
 
 async def _hand_on(
-    held: bytes, pieces: AsyncIterator[bytes], client: Client, watcher: Watcher
+    held: bytes, pieces: AsyncIterator[bytes], client: Client, watching: Watching
 ) -> None:
+    turns = Turns()
     try:
         await client.write(held, more=True)
         async for piece in pieces:
-            watcher.feed(piece)
-            if watcher.holds:
-                await watcher.release()
+            turns.begin()
+            await watching.feed(piece)
             await client.write(piece, more=True)
+            if turns.are_over():
+                await asyncio.sleep(0)
     except UpstreamError as error:
         raise ConnectionAbortedError(str(error)) from error
-    watcher.end()
-    if watcher.holds:
-        await watcher.release()
+    await watching.end()
     await client.write(b"", more=False)
 
 
@@ -86,20 +88,26 @@ async def translated(
     delivery: Delivery,
 ) -> None:
     """Read the whole, and hand it on as the delivery's translation and model have it."""
-    said = body = await read_whole(answer, MOST_TRANSLATED_BYTES)
+    said = await read_whole(answer, MOST_TRANSLATED_BYTES)
+    body, was_aborted = await delivery.offload.run(len(said), _retold, said, delivery)
+    if was_aborted:
+        raise Refused(refusals.STOPPED, answer.status, without_length(crossing), body)
+    delivery.begun()
+    delivery.watcher.begin(streamed=False)
+    watching = Watching(delivery.watcher, delivery.offload)
+    await watching.feed(body)
+    await watching.end()
+    await client.answer(answer.status, without_length(crossing), body)
+
+
+def _retold(said: bytes, delivery: Delivery) -> tuple[bytes, bool]:
+    """The answer for the client, and whether its server was stopped before it was whole."""
+    body = said
     if delivery.translation is not None:
         body = delivery.translation.whole(said)
     if delivery.said_model:
         body = renaming.whole(body, delivery.said_model)
-    if refusals.was_aborted(said):
-        raise Refused(refusals.STOPPED, answer.status, without_length(crossing), body)
-    delivery.begun()
-    delivery.watcher.begin(streamed=False)
-    delivery.watcher.feed(body)
-    delivery.watcher.end()
-    if delivery.watcher.holds:
-        await delivery.watcher.release()
-    await client.answer(answer.status, without_length(crossing), body)
+    return body, refusals.was_aborted(said)
 
 
 async def read_whole(answer: Answer, most_bytes: int) -> bytes:

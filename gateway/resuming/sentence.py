@@ -29,6 +29,7 @@ class Sentence:
     """
 
     ping = b": keep-alive\n\n"
+    reads_events = True
     error: GatewayError | None = None
 
     def __init__(self, asking: Asking) -> None:
@@ -75,6 +76,10 @@ class Sentence:
     def is_over(self) -> bool:
         """Whether nothing more of this server's goes out: all is said, or it was stopped."""
         return self._is_whole or self._is_stopped
+
+    @property
+    def held_bytes(self) -> int:
+        return self._parser.held_bytes
 
     def feed(self, piece: bytes) -> bytes:
         try:

@@ -175,6 +175,8 @@ def _worded(value: Any, depth: int = 0) -> Iterator[bytes]:
     if isinstance(value, str):
         yield value.encode("utf-8", "replace")
     elif isinstance(value, list) and depth < MOST_DEPTH:
+        if not value:
+            yield b""  # it counts as a part: a call may hold millions
         for each in value:
             yield from _worded(each, depth + 1)
     elif isinstance(value, dict) and isinstance(value.get("text"), str):

@@ -15,6 +15,7 @@ from gateway.errors import (
     TooManyInBackground,
     UpstreamBroke,
 )
+from gateway.offload import Offload
 from gateway.runs.pace import Pace
 from gateway.runs.run import Ended, Run
 from gateway.runs.taking import Taking
@@ -45,8 +46,10 @@ class Runs:
         most: int = MOST_RUNS,
         *,
         pace: Pace = Pace(),  # noqa: B008 - frozen
+        offload: Offload | None = None,
     ) -> None:
         self._store, self._most, self.pace = store, most, pace
+        self._offload = offload or Offload()
         self._runs: dict[tuple[UUID, str], Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._working: dict[Run, asyncio.Task[None]] = {}
@@ -146,7 +149,7 @@ class Runs:
 
     async def _work(self, run: Run, work: Work) -> None:
         try:
-            await work(Taking(run).send, run)
+            await work(Taking(run, self._offload).send, run)
         except GatewayError as error:
             run.fail(error)
         except Exception:  # whoever waits for this response must be told; the log has the traceback

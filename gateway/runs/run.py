@@ -107,24 +107,22 @@ class Run:
         self._note_fullness()
         self._wake()
 
-    def stands(self, body: bytes) -> None:
+    def stands(self, now: Final | None) -> None:
         """The response object as an event has it. Only its end makes it final."""
-        now = final(body)
         if now is None or self.is_final:
             return
-        status = now.status
+        status, body = now.status, now.body
         if status not in RUNNING:
             status = self.copy.status
             body = endings.changed(body, status=status)
         self.copy = replace(self.copy, body=body, status=status)
         self._body_is_new = True
 
-    def end(self, body: bytes, event: bytes | None = None, number: int | None = None) -> None:
+    def end(self, now: Final | None, event: bytes | None = None, number: int | None = None) -> None:
         """The response object as it will stay, and the event that says so, if one does.
 
         One that says no status of an end is a failure.
         """
-        now = final(body)
         if self.is_final or now is None:
             return
         if now.status not in ENDS:
@@ -142,7 +140,7 @@ class Run:
         *begun, (_, last) = endings.failing(self.copy.body, body, self._last)
         for number, event in begun:  # however full this is: a failure must be told
             self._add(number, event)
-        self.end(body, last)
+        self.end(final(body), last)
 
     def give_up(self, error: GatewayError) -> None:
         """Fail even what has ended. What the database has not taken is let go: it may be what
@@ -153,7 +151,7 @@ class Run:
         self.fail(error)
 
     def cancel(self) -> None:
-        self.end(endings.cancelled(self.copy.body))
+        self.end(final(endings.cancelled(self.copy.body)))
 
     def _conclude(self, now: Final) -> None:
         self.is_final = True

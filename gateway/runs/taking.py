@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -10,9 +11,10 @@ import msgspec
 from gateway import headers, refusals, sse
 from gateway.client import Message
 from gateway.errors import UpstreamBroke
+from gateway.offload import Offload
 from gateway.runs.run import MOST_RUN_BYTES, Run
 from gateway.state import endings
-from gateway.translation.responses import final
+from gateway.translation.responses import Final, final
 
 NO_RESPONSE = msgspec.Raw(b"")
 MOST_NUMBER = 2**63 - 2
@@ -40,11 +42,22 @@ _REFUSALS = msgspec.json.Decoder(_Refusal)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class Taking:
-    """An ASGI client's `send` that writes into `run`. It never waits, so nothing holds a server back."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One event of the server's: as a run tells it, and the response object in it, if one is."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    type: str
+    number: int
+    told: bytes
+    response: Final | None
+
+
+class Taking:
+    """An ASGI client's `send` that writes into `run`. It waits for nobody but the threads that read
+    large events, so no reader holds a server back."""
+
+    def __init__(self, run: Run, offload: Offload) -> None:
+        self._run, self._offload = run, offload
         self._status = 0
         self._parser: sse.Parser | None = None
         self._whole = bytearray()
@@ -56,9 +69,9 @@ class Taking:
             return
         piece = message.get("body", b"")
         if self._parser is not None:
-            self._take_events(self._parser, piece)
+            await self._take_events(self._parser, piece)
         else:
-            self._take_whole(piece, ends=not message.get("more_body", False))
+            await self._take_whole(piece, ends=not message.get("more_body", False))
 
     def _begin(self, message: Message) -> None:
         self._run.request_bytes = 0
@@ -67,34 +80,24 @@ class Taking:
         if sse.is_stream(content_type):
             self._parser = sse.Parser(MOST_RUN_BYTES)
 
-    def _take_events(self, parser: sse.Parser, piece: bytes) -> None:
+    async def _take_events(self, parser: sse.Parser, piece: bytes) -> None:
+        size = parser.held_bytes + len(piece)
         try:
-            events = parser.feed(piece)
+            events = await self._offload.run_to_the_end(size, _events, parser, piece)
         except sse.EventTooLong as error:
             raise UpstreamBroke(f"The server's stream cannot be kept: {error}.") from None
         for event in events:
             self._take(event)
 
-    def _take(self, event: sse.Event) -> None:
-        try:
-            said = _EVENTS.decode(event.data)
-        except _UNREADABLE:
-            return  # [DONE], or another server's addition
-        name = event.name or said.type.encode()
-        if not _NAME.fullmatch(name):
-            return
-        if said.type == "error":  # what ends a stream without its response; `Run.fail` words it
-            return
-        told = sse.event(event.data.replace(b"\n", b" "), name)  # JSON has them between tokens only
-        response = bytes(said.response)
+    def _take(self, said: Said) -> None:
         if said.type in endings.FINAL:
-            self._run.end(response, told, said.sequence_number)
+            self._run.end(said.response, said.told, said.number)
             return
-        if response:
-            self._run.stands(response)
-        self._run.tell(said.sequence_number, told)
+        if said.response is not None:
+            self._run.stands(said.response)
+        self._run.tell(said.number, said.told)
 
-    def _take_whole(self, piece: bytes, *, ends: bool) -> None:
+    async def _take_whole(self, piece: bytes, *, ends: bool) -> None:
         self._whole += piece
         if len(self._whole) > MOST_RUN_BYTES:
             raise UpstreamBroke(f"The server's answer is longer than {MOST_RUN_BYTES} bytes.")
@@ -103,11 +106,32 @@ class Taking:
         body = bytes(self._whole)
         if self._status >= 400:
             raise refusals.Reworded(self._status, _words(body, self._status))
-        said = final(body)
+        said = await self._offload.run(len(body), final, body)
         if said is None:
             raise UpstreamBroke("The server's answer is no response.")
         self._run.tell(0, endings.event(endings.CREATED, 0, self._run.copy.body))
-        self._run.end(body, endings.event(f"response.{said.status}", 1, body), 1)
+        self._run.end(said, endings.event(f"response.{said.status}", 1, body), 1)
+
+
+def _events(parser: sse.Parser, piece: bytes) -> list[Said]:
+    """Raises EventTooLong."""
+    said = map(_said, parser.feed(piece))
+    return [each for each in said if each is not None]
+
+
+def _said(event: sse.Event) -> Said | None:
+    """None for what is not told: [DONE], another server's addition, or an error that ends a stream
+    without its response, which `Run.fail` words."""
+    try:
+        said = _EVENTS.decode(event.data)
+    except _UNREADABLE:
+        return None
+    name = event.name or said.type.encode()
+    if not _NAME.fullmatch(name) or said.type == "error":
+        return None
+    told = sse.event(event.data.replace(b"\n", b" "), name)  # JSON has them between tokens only
+    response = bytes(said.response)
+    return Said(said.type, said.sequence_number, told, final(response) if response else None)
 
 
 def _words(body: bytes, status: int) -> str:

@@ -29,6 +29,13 @@ class EventStream(Protocol):
     error: GatewayError | None
     """What ended the stream, told the client in its last event; None while all is well."""
 
+    reads_events: bool
+    """Whether it takes each event apart, so that its cost grows with their number."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What the next piece may have to be read together with, or the last event may repeat."""
+
     @property
     def is_over(self) -> bool:
         """Nothing more goes to the client, whatever the server still sends."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.calls import Call
 from gateway.refusals import Reworded
 
@@ -22,4 +24,4 @@ def is_undefined(refusal: Reworded) -> bool:
 
 def without_input_type(call: Call) -> Call:
     kept = {name: value for name, value in call.members.items() if name != NAME}
-    return Call(call.selector, kept)
+    return replace(call, members=kept)

@@ -26,7 +26,10 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.tracing import Trace
 
 from aurora_site.tcp import keep_alive
+from gateway.turns import Turns
 
+TAKEN_BYTES = 16 * 2**10
+"""Of what one read brings, before the clock is looked at."""
 MOST_HEADS = 32
 """Of one answer: those of interim answers (1xx), and its own."""
 END_OF_HEAD = b"\r\n\r\n"
@@ -49,6 +52,8 @@ class Connection(ResponseHandler):
     """Whether it lies in the pool: whatever comes then is the answer to no call."""
     answer_began = False
     """Whether any byte has come of the answer to the last call."""
+    _arrived = b""
+    """What came in one read and is still to be taken."""
     _is_reading = False
     _has_head = False
     """Whether the head of the final answer is in."""
@@ -65,7 +70,31 @@ class Connection(ResponseHandler):
         self._heads = 0
 
     def data_received(self, data: bytes) -> None:
-        """aiohttp calls it with nothing, too, when a reader has made room."""
+        """In turns of the loop: a server may send a chunk, or a frame, for each byte. aiohttp calls it
+        with nothing, too, when a reader has made room."""
+        if self._is_reading or not data:
+            self._take(data)
+        elif self._arrived:
+            self._arrived += data
+        elif len(data) <= TAKEN_BYTES:
+            self._take(data)
+        else:
+            self._arrived = data
+            self._take_some()
+
+    def _take_some(self) -> None:
+        turns = Turns()
+        turns.begin()
+        while self._arrived and not turns.are_over():
+            part, self._arrived = self._arrived[:TAKEN_BYTES], self._arrived[TAKEN_BYTES:]
+            self._take(part)
+        if self._arrived:
+            self._pause_transport_reading()
+            self._loop.call_soon(self._take_some)
+        elif not (self._reading_paused or self._buffer_paused):
+            self._resume_transport_reading()
+
+    def _take(self, data: bytes) -> None:
         if self.is_idle:
             if data:
                 self.close()
@@ -111,7 +140,8 @@ class Connection(ResponseHandler):
 
     def is_spoilt(self) -> bool:
         """Whether the next answer on it might be none to the next call."""
-        return self._may_have_more or self.should_close or self._is_within_an_answer()
+        has_more = self._may_have_more or bool(self._arrived)
+        return has_more or self.should_close or self._is_within_an_answer()
 
     def _is_within_an_answer(self) -> bool:
         """Whether the parser has read a part of a head. To be asked between calls only: it is told
@@ -135,6 +165,9 @@ class Connection(ResponseHandler):
         return bool(poll.poll(0))
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        rest, self._arrived = self._arrived, b""
+        if rest:
+            self._take(rest)
         body = self._payload
         super().connection_lost(exc)
         if body is not None and not body.is_eof() and body.exception() is None:

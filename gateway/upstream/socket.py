@@ -12,6 +12,7 @@ import aiohttp
 
 from gateway.errors import UpstreamBroke, UpstreamTimeout
 from gateway.realtime import GOING_AWAY, NO_CODE, TOO_LARGE, Closed
+from gateway.turns import Turns
 from gateway.upstream.transport import Upgraded
 from gateway.upstream.waits import Waits
 from providers.snapshot import ProviderEntry
@@ -29,6 +30,7 @@ class Socket:
         self.subprotocol = self._ws.protocol
         self._server_closed: Closed | None = None
         self._is_closed = False
+        self._turns = Turns()
 
     async def receive(self) -> str | bytes | Closed:
         """The next message, or how the server closed.
@@ -47,6 +49,8 @@ class Socket:
                 await self._write(b"", aiohttp.WSMsgType.PING)
                 continue
             pinged = False
+            if self._turns.are_over():
+                await asyncio.sleep(0)
             if message.type is aiohttp.WSMsgType.TEXT:
                 return str(message.data)
             if message.type is aiohttp.WSMsgType.BINARY:

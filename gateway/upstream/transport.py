@@ -23,6 +23,7 @@ import aiohttp
 import httpx
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -32,6 +33,8 @@ from providers import faults
 
 READ_BUFFER_BYTES = 64 * 2**10
 MOST_HEADER_BYTES = 64 * 2**10
+MOST_CHUNKS_AT_ONCE = 64
+"""Of more than these, each is not handed on by itself: a server may send a chunk for each byte."""
 SLICE_BYTES = 256 * 2**10
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -250,20 +253,31 @@ async def _slices(body: bytes) -> AsyncIterator[memoryview]:
 
 
 class _Body(httpx.AsyncByteStream):
-    """The answer's body, in the pieces in which the server sent it."""
+    """The answer's body, in the pieces in which the server sent it. Of many small ones that came at
+    once, all is one piece."""
 
     def __init__(self, answer: aiohttp.ClientResponse, idle_seconds: float) -> None:
         self._answer, self._idle_seconds = answer, idle_seconds
+        coding = answer.headers.get("transfer-encoding", "").lower()
+        self._is_chunked = "chunked" in coding and answer.content is not EMPTY_PAYLOAD
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _named_truly(None):
             content = self._answer.content
-            piece, _ = await content.readchunk()
+            piece = await self._next_piece(content)
             self._expect_the_next_sooner()
             while piece or not content.at_eof():
                 if piece:
                     yield piece
-                piece, _ = await content.readchunk()
+                piece = await self._next_piece(content)
+
+    async def _next_piece(self, content: aiohttp.StreamReader) -> bytes:
+        """Empty at the end, and perhaps before it."""
+        chunk_ends = content._http_chunk_splits if self._is_chunked else None
+        if not self._is_chunked or (chunk_ends and len(chunk_ends) > MOST_CHUNKS_AT_ONCE):
+            return await content.readany()
+        piece, _ = await content.readchunk()
+        return piece
 
     def _expect_the_next_sooner(self) -> None:
         """From the first byte on, silence is measured by `read`."""

@@ -19,4 +19,5 @@ async def _read_form(exchange: Exchange) -> forms.Form:
     """Raises what `forms.parse` and `Client.plain_body` raise."""
     content_type = headers.first(exchange.client.request.headers, b"content-type") or b""
     body = await exchange.client.plain_body(exchange.unpacker)
-    return forms.parse(body, content_type, unnamed=routing.unnamed(exchange.snapshot))
+    unnamed = routing.unnamed(exchange.snapshot)
+    return await exchange.offload.run(len(body), forms.parse, body, content_type, unnamed=unnamed)

@@ -50,15 +50,22 @@ async def begin(exchange: Exchange, creation: Creation) -> Begun:
     creation = creation.in_background(id)
     way, said_model = first_way(exchange, creation.call.selector)
     exchange.record.model = way.target.model
-    creation.put(way)
-    queued = _queued(creation, way, said_model)
-    asked, size = _asked(creation), _size_bytes(creation)
-    await exchange.runs.start(queued, _work(exchange, asked), size)
+    offload, size = exchange.offload, creation.size_bytes
+    await offload.run(size, creation.put, way)
+    queued = await offload.run(size, _queued, creation, way, said_model)
+    asked = _asked(creation)
+    await exchange.runs.start(queued, _work(exchange, asked), _size_bytes(creation))
     return Begun(queued, creation.ask.stream)
 
 
 def _asked(creation: Creation) -> Asked:
-    return Asked(creation.caller, creation.call, creation.put, prompt=creation.members)
+    return Asked(
+        creation.caller,
+        creation.call,
+        creation.put,
+        prompt=creation.members,
+        size_bytes=creation.size_bytes,
+    )
 
 
 async def answer(exchange: Exchange, begun: Begun) -> None:

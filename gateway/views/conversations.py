@@ -24,7 +24,7 @@ from gateway.views.exchange import Exchange, Members, authenticated
 async def create(exchange: Exchange) -> None:
     owner = _owner(exchange)
     members = await _members(exchange, "metadata", "items")
-    metadata = _metadata(members)
+    metadata = await _metadata(exchange, members)
     with Watched(exchange.client):
         items = await _items(exchange, owner, members)
         await _answer(exchange, await exchange.store.create_conversation(owner, metadata, items))
@@ -42,7 +42,7 @@ async def update(exchange: Exchange) -> None:
     members = await _members(exchange, "metadata")
     if "metadata" not in members:
         raise InvalidRequest("The body must hold `metadata`.", param="metadata")
-    id, metadata = exchange.name("id"), _metadata(members)
+    id, metadata = exchange.name("id"), await _metadata(exchange, members)
     with Watched(exchange.client):
         await _answer(exchange, await exchange.store.update_conversation(owner, id, metadata))
 
@@ -98,15 +98,24 @@ def _owner(exchange: Exchange) -> UUID:
 async def _members(exchange: Exchange, *known: str) -> Members:
     """The body; none at all is an empty object. Raises InvalidRequest for a member not `known`."""
     body = await exchange.client.plain_body(exchange.unpacker)
-    members = mended_members(calls.read_members(body or b"{}"))
-    calls.check_values(members)
+    members = await exchange.offload.run(len(body), _detailed, body)
     for name in members:
         if name not in known:
             raise InvalidRequest(f"There is no member `{name[:200]}`.", param=name[:200])
     return members
 
 
-def _metadata(members: Members) -> Mapping[str, str]:
+def _detailed(body: bytes) -> Members:
+    members = mended_members(calls.read_members(body or b"{}"))
+    calls.check_values(members)
+    return members
+
+
+async def _metadata(exchange: Exchange, members: Members) -> Mapping[str, str]:
+    return await exchange.offload.run(_size_bytes(members), _given_metadata, members)
+
+
+def _given_metadata(members: Members) -> Mapping[str, str]:
     given = {name: raw for name, raw in members.items() if name == "metadata"}
     options.mapped(given)  # where a response's metadata is checked, too
     pairs = _value(members, "metadata")
@@ -115,8 +124,7 @@ def _metadata(members: Members) -> Mapping[str, str]:
 
 async def _items(exchange: Exchange, owner: UUID, members: Members) -> list[bytes]:
     """As they are to be kept: what is referred to stands in the place of its reference."""
-    given = _value(members, "items")
-    items, places = adding.kept(given, Stamp.now()), adding.references(given)
+    items, places = await exchange.offload.run(_size_bytes(members), _given_items, members)
     found = await exchange.store.items(owner, list(places.values()))
     for at, id in places.items():
         if id not in found:
@@ -125,6 +133,16 @@ async def _items(exchange: Exchange, owner: UUID, members: Members) -> list[byte
             )
         items[at] = found[id]
     return items
+
+
+def _size_bytes(members: Members) -> int:
+    return sum(memoryview(raw).nbytes for raw in members.values())
+
+
+def _given_items(members: Members) -> tuple[list[bytes], dict[int, str]]:
+    """As they came, and which of them are references."""
+    given = _value(members, "items")
+    return adding.kept(given, Stamp.now()), adding.references(given)
 
 
 def _value(members: Members, name: str) -> Any:

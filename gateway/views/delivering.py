@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +12,7 @@ from gateway.auth import Caller
 from gateway.endpoints import CHAT, COMPLETIONS, INVOCATIONS, MESSAGES, RESPONSES, STREAMED
 from gateway.errors import GatewayError, MissingRoute, UpstreamError, UpstreamStale
 from gateway.fleet import Place
+from gateway.offload import INLINE_BYTES
 from gateway.refusals import Lacks, Refused
 from gateway.relay import (
     EVENT_STREAM,
@@ -63,12 +64,14 @@ class Asked:
     """What its answer is to say as its `model`; empty: what the server says."""
     prompt: Members = field(default_factory=dict, repr=False)
     """What is sent, where that is more than the call says; it tells which session the call is of."""
+    size_bytes: int = 0
+    """Of `prompt`, where that is more than the call says."""
     _translation: Translation | None = None
 
-    def put(self, exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
+    async def put(self, exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
         """What is sent by `way`, and how its answer is handed on. Raises what `translate` does."""
-        self._translation = translation = self.translate(way)
-        body = translation.body if translation else self._native(way)
+        body = await exchange.offload.run_to_the_end(self._most_bytes, self._body, way)
+        translation = self._translation
         delivery = Delivery(
             model=way.target.model,
             path=way.path,
@@ -80,8 +83,13 @@ class Asked:
             watcher=self.watcher or UNWATCHED,
             added=self.added,
             begun=self.let_go,
+            offload=exchange.offload,
         )
         return outgoing(exchange, way.provider, way.path, body), delivery
+
+    def _body(self, way: Way) -> bytes:
+        self._translation = translation = self.translate(way)
+        return translation.body if translation else self._native(way)
 
     def _native(self, way: Way) -> bytes:
         if self.sentence is None:
@@ -98,12 +106,22 @@ class Asked:
         if self._translation is not None:
             self._translation.body = b""
 
-    def session(self, exchange: Exchange) -> Callable[[], Session] | None:
-        """The call's session, worked out where it is asked for: before it is let go."""
+    @property
+    def _most_bytes(self) -> int:
+        """About what there is to read for whoever puts the call."""
+        said = self.call.size_bytes if isinstance(self.call, calls.Call) else 0
+        return max(self.size_bytes, said)
+
+    async def session(self, exchange: Exchange) -> Callable[[], Session] | None:
+        """The call's session, worked out where it is asked for: before it is let go. That of a large
+        call is worked out now."""
         headers, owner = exchange.client.request.headers, self.caller.key.owner
         if exchange.endpoint.path not in WITH_SESSIONS or self._said is None:
             return None
-        return lambda: session_of(headers, self._said or {}, owner)
+        if self._most_bytes <= INLINE_BYTES:
+            return lambda: session_of(headers, self._said or {}, owner)
+        found = await exchange.offload.run(self._most_bytes, session_of, headers, self._said, owner)
+        return lambda: found
 
     def is_streamed(self, exchange: Exchange) -> bool:
         """Whether it asks for a stream, of a route that has them."""
@@ -116,7 +134,7 @@ class Asked:
         return self.prompt or getattr(self.call, "members", None)
 
 
-Put = Callable[[Way], tuple[Outgoing, Delivery]]
+Put = Callable[[Way], Awaitable[tuple[Outgoing, Delivery]]]
 
 
 async def deliver_asked(exchange: Exchange, asked: Asked) -> None:
@@ -127,10 +145,10 @@ async def deliver_asked(exchange: Exchange, asked: Asked) -> None:
         paths = exchange.endpoint.upstream_paths
         return exchange.pools.find(asked.call.selector, exchange.fleet.look(), paths)
 
-    _settle(exchange, asked, pool())
+    await _settle(exchange, asked, pool())
     if asked.is_streamed(exchange):
         exchange.client.waiting.begin(lambda: early_head(exchange, asked.added))
-    search = Search(exchange, pool, asked.caller.key.owner, asked.session(exchange))
+    search = Search(exchange, pool, asked.caller.key.owner, await asked.session(exchange))
     try:
         await deliver_found(exchange, search, lambda way: asked.put(exchange, way))
     except Interrupted as broke:
@@ -143,12 +161,13 @@ def early_head(exchange: Exchange, added: Pairs = ()) -> list[tuple[bytes, bytes
     return [EVENT_STREAM, *STREAM_HEADERS, *told, *added, *exchange.record.told_attempts]
 
 
-def _settle(exchange: Exchange, asked: Asked, pool: Pool) -> None:
+async def _settle(exchange: Exchange, asked: Asked, pool: Pool) -> None:
     """What an alias says of how its answers are told."""
     if pool.says_asked_model:
         asked.said_model = asked.call.selector
     if pool.resumes and isinstance(asked.call, calls.Call):
-        asked.sentence = sentence(exchange.endpoint.path, asked.call.members)
+        call, path = asked.call, exchange.endpoint.path
+        asked.sentence = await exchange.offload.run(call.size_bytes, sentence, path, call.members)
 
 
 async def _ended(exchange: Exchange, asked: Asked, error: UpstreamError) -> None:
@@ -180,7 +199,7 @@ async def deliver_found(exchange: Exchange, search: Search, put: Put) -> None:
         had_begun = exchange.client.has_begun
         try:
             with _visiting(exchange, place) as visit:
-                await deliver(exchange, place, visit, *put(place.way))
+                await deliver(exchange, place, visit, *await put(place.way))
             return
         except MissingRoute as missing:
             failed = failed or missing

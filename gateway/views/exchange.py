@@ -19,6 +19,7 @@ from gateway.errors import NotReady
 from gateway.fleet import Fleet
 from gateway.header_names import NO_RULES, Rules
 from gateway.missing_routes import MissingRoutes
+from gateway.offload import Offload
 from gateway.pdf import PdfReader
 from gateway.records import Record
 from gateway.routing import Pools
@@ -51,6 +52,7 @@ class Exchange:
     pdfs: PdfReader
     abilities: Abilities
     unpacker: Unpacker
+    offload: Offload
     ask_anew: Callable[[UUID], None]
     """Has a provider's server asked soon for what it serves: it may have changed."""
     header_rules: Rules = NO_RULES
@@ -75,8 +77,19 @@ def authenticated(exchange: Exchange) -> Caller:
 
 async def read_call(exchange: Exchange) -> calls.Call:
     """The body, read once. Raises what `calls.parse` and `Client.plain_body` raise."""
+    return await _read(exchange, calls.parse)
+
+
+async def read_detailed_call(exchange: Exchange) -> calls.Call:
+    """A call that is read in all its detail. Raises what `calls.detailed` and `Client.plain_body`
+    raise."""
+    return await _read(exchange, calls.detailed)
+
+
+async def _read(exchange: Exchange, parse: Callable[..., calls.Call]) -> calls.Call:
     body = await exchange.client.plain_body(exchange.unpacker)
-    return calls.parse(body, unnamed=routing.unnamed(exchange.snapshot))
+    unnamed = routing.unnamed(exchange.snapshot)
+    return await exchange.offload.run(len(body), parse, body, unnamed=unnamed)
 
 
 def outgoing(exchange: Exchange, provider: ProviderEntry, path: str, body: bytes) -> Outgoing:

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import msgspec
 
+from gateway.calls import Call
 from gateway.errors import NotStored, Unknown
 from gateway.state.store import Store
 from gateway.translation.responses import Ask, expanded
-from gateway.views.exchange import Members
+from gateway.views.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +22,22 @@ class Whole:
     context_length: int
     referenced: dict[str, bytes] = field(repr=False)
     """By id, what the call's `item_reference` items stand for."""
+    size_bytes: int
+    """Of the call and of all that was added to it, in sum."""
 
 
-async def whole(store: Store, owner: UUID, members: Members, ask: Ask) -> Whole:
+async def whole(exchange: Exchange, owner: UUID, call: Call, ask: Ask) -> Whole:
     """The call without anything that only Aurora knows. One that needs nothing asks no database.
 
     Raises NotStored, UnknownResponse, UnknownConversation, UnknownItem, each with the `param` at
     fault; InvalidRequest where it cannot be continued; StateUnavailable.
     """
-    context = await _context(store, owner, ask)
-    referenced = await store.items(owner, sorted(ask.references))
-    return Whole(expanded(members, ask, context, referenced), len(context), referenced)
+    context = await _context(exchange.store, owner, ask)
+    referenced = await exchange.store.items(owner, sorted(ask.references))
+    added = sum(map(len, context)) + sum(map(len, referenced.values()))
+    size = call.size_bytes + added
+    sent = await exchange.offload.run(size, expanded, call.members, ask, context, referenced)
+    return Whole(sent, len(context), referenced, size)
 
 
 async def _context(store: Store, owner: UUID, ask: Ask) -> list[bytes]:

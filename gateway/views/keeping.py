@@ -32,6 +32,12 @@ class Keeping:
         self._looks = 0
         self._is_done = False
         self._entry: Entry | None = None
+        self._found: Copy | None = None
+        self._missed = ""
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._whole) if self._watch is None else self._watch.held_bytes
 
     def begin(self, *, streamed: bool) -> None:
         self._watch = Watch() if streamed else None
@@ -50,7 +56,15 @@ class Keeping:
         if self._watch is None and not self._is_done:
             self._keep(bytes(self._whole))
         if not self._is_done:
-            self._store.miss("no response could be read in an answer")
+            self._missed = "no response could be read in an answer"
+
+    def settle(self) -> None:
+        found, self._found = self._found, None
+        if found is not None:
+            self._entry = self._store.keep(found)
+        missed, self._missed = self._missed, ""
+        if missed:
+            self._store.miss(missed)
 
     @property
     def holds(self) -> bool:
@@ -66,7 +80,7 @@ class Keeping:
         if len(self._whole) > MOST_WHOLE_BYTES:
             self._is_done = True
             self._whole.clear()
-            self._store.miss("longer than an answer may be to be kept")
+            self._missed = "longer than an answer may be to be kept"
         elif piece.endswith(b"}") and self._looks < MOST_LOOKS:
             self._looks += 1
             self._keep(bytes(self._whole))
@@ -78,4 +92,4 @@ class Keeping:
         self._is_done = True
         self._whole.clear()
         if said.status in KEPT:
-            self._entry = self._store.keep(self._copy_of(said))
+            self._found = self._copy_of(said)

@@ -40,9 +40,9 @@ async def _delivered(exchange: Exchange, put: Put) -> None:
     """Nothing here holds the call's body while its answer runs."""
     caller = authenticated(exchange)
     call = await read_call(exchange)
-    messages.check_thread(call.members)
+    await exchange.offload.run(call.size_bytes, messages.check_thread, call.members)
     with Watched(exchange.client):
-        pdfs = await read_pdfs(exchange, call.selector, call.members, messages.pdfs)
+        pdfs = await read_pdfs(exchange, call, call.members, messages.pdfs)
         asked = _asked(exchange, caller, call, pdfs, put)
         del call, pdfs
         await deliver_asked(exchange, asked)

@@ -11,7 +11,7 @@ from gateway.endpoints import STREAMED
 from gateway.fleet import Place
 from gateway.passthrough import Access, Passage
 from gateway.relay import Delivery
-from gateway.routing import Pool
+from gateway.routing import Pool, Way
 from gateway.upstream import Outgoing
 from gateway.views.delivering import deliver_found, deliver_once, early_head
 from gateway.views.exchange import Exchange, authenticated, outgoing
@@ -48,25 +48,24 @@ async def _read_through(
 ) -> None:
     """The body is read: its `model` says to which of the servers it may go."""
     body = await exchange.client.body()
-    model, is_streamed = calls.glance(body)
+    model, is_streamed = await exchange.offload.run(len(body), calls.glance, body)
     serving = passthrough.serving(providers, model)
     passthrough.permit(passage.route, serving[0], is_master=caller.is_master)
     pool = _pool(exchange, passage, passthrough.allowing(passage.route, serving), model)
     way = pool.tiers[0].ways[0]
 
     def delivery() -> Delivery:
-        return Delivery(way.target.model, passage.path, exchange.dialect)
+        return Delivery(way.target.model, passage.path, exchange.offload, exchange.dialect)
+
+    async def put(way: Way) -> tuple[Outgoing, Delivery]:
+        return outgoing(exchange, way.provider, way.path, body), delivery()
 
     with Watched(exchange.client):
         if passage.route.access is Access.INFERENCE:
             if is_streamed and passage.path in STREAMED:
                 exchange.client.waiting.begin(lambda: early_head(exchange))
             search = Search(exchange, lambda: pool, caller.key.owner)
-            await deliver_found(
-                exchange,
-                search,
-                lambda way: (outgoing(exchange, way.provider, way.path, body), delivery()),
-            )
+            await deliver_found(exchange, search, put)
         else:
             place = exchange.fleet.look_after(way)
             going = outgoing(exchange, place.way.provider, way.path, body)
@@ -89,7 +88,7 @@ async def _streamed_through(
     with Watched(exchange.client, uploading=True) as watched:
         place = await _only_place(exchange, passage, pool, caller)
         going = outgoing(exchange, place.way.provider, passage.path, b"")
-        delivery = Delivery("", passage.path, exchange.dialect)
+        delivery = Delivery("", passage.path, exchange.offload, exchange.dialect)
         going = going.streaming(watched.pieces(), length)
         await _send_once(exchange, passage, place, going, delivery)
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gateway.calls import Call
 from gateway.surrogates import mended_members
 from gateway.translation.documents import NO_PDFS, PdfTexts
 from gateway.views.exchange import Exchange, Members
 
 
 async def read_pdfs(
-    exchange: Exchange, selector: str, members: Members, find: Callable[[Members], Sequence[str]]
+    exchange: Exchange, call: Call, members: Members, find: Callable[[Members], Sequence[str]]
 ) -> PdfTexts:
-    """The texts of the PDFs that `find` gives, if the call may come to a translation.
+    """The texts of the PDFs that `find` gives of `members`, if the call may come to a translation.
 
     Raises UnknownModel or UnsupportedEndpoint, and what `find` raises.
     """
-    found = find(mended_members(members)) if _may_be_translated(exchange, selector) else ()
+    if not _may_be_translated(exchange, call.selector):
+        return NO_PDFS
+    found = await exchange.offload.run(call.size_bytes, lambda: find(mended_members(members)))
     return await exchange.pdfs.read(found) if found else NO_PDFS
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.abilities import NO_ABILITIES, Ability
 from gateway.auth import Caller
-from gateway.calls import Call, check_values, joined, mended
+from gateway.calls import Call, joined
 from gateway.client import Watched
 from gateway.endpoints import RESPONSES
 from gateway.routing import Way
@@ -23,7 +23,7 @@ from gateway.translation.documents import PdfTexts
 from gateway.translation.responses import Ask, Echo, Final, Restamped
 from gateway.views import background
 from gateway.views.delivering import Asked, deliver_asked
-from gateway.views.exchange import Exchange, Members, authenticated, read_call
+from gateway.views.exchange import Exchange, Members, authenticated, read_detailed_call
 from gateway.views.expansion import whole
 from gateway.views.keeping import Keeping
 from gateway.views.pdfs import read_pdfs
@@ -66,6 +66,8 @@ class Creation:
     """What is sent, but for `model`."""
     context_length: int
     """How many items of the input that is sent are not the call's own."""
+    size_bytes: int
+    """Of the call and of what it goes on from."""
     echo: Echo
     pdfs: PdfTexts = field(repr=False)
 
@@ -122,8 +124,7 @@ class Native:
 async def create(exchange: Exchange) -> None:
     """Nothing here holds the call's body while its answer runs, which may be for hours."""
     caller = authenticated(exchange)
-    call = mended(await read_call(exchange))
-    check_values(call.members)
+    call = await read_detailed_call(exchange)
     with Watched(exchange.client):
         creation = await _creation(exchange, caller, call)
         del call
@@ -140,9 +141,9 @@ async def create(exchange: Exchange) -> None:
 async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
     owner = caller.key.owner
     stamp = Stamp.now()
-    ask = responses.read(call.members, stamp)
-    sent = await whole(exchange.store, owner, call.members, ask)
-    items = ask.resolved(sent.referenced)
+    ask = await exchange.offload.run(call.size_bytes, responses.read, call.members, stamp)
+    sent = await whole(exchange, owner, call, ask)
+    items = await exchange.offload.run(sent.size_bytes, ask.resolved, sent.referenced)
     return Creation(
         caller,
         call,
@@ -151,17 +152,25 @@ async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
         Origin(owner, items, ask.previous_response_id, ask.conversation),
         members=sent.members,
         context_length=sent.context_length,
+        size_bytes=sent.size_bytes,
         echo=Echo(
             ask.previous_response_id,
             ask.conversation,
             store=ask.store and exchange.store.keeps,
             store_refused=ask.store and not exchange.store.keeps,
         ),
-        pdfs=await read_pdfs(exchange, call.selector, sent.members, responses.pdfs),
+        pdfs=await read_pdfs(exchange, call, sent.members, responses.pdfs),
     )
 
 
 def _asked(exchange: Exchange, creation: Creation) -> Asked:
     is_kept = creation.echo.store
     watcher = Keeping(exchange.store, creation.origin.copy_of) if is_kept else None
-    return Asked(creation.caller, creation.call, creation.put, watcher, prompt=creation.members)
+    return Asked(
+        creation.caller,
+        creation.call,
+        creation.put,
+        watcher,
+        prompt=creation.members,
+        size_bytes=creation.size_bytes,
+    )

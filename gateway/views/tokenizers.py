@@ -32,8 +32,8 @@ def _selector(exchange: Exchange) -> str:
     return queries.checked_selector(named or routing.unnamed(exchange.snapshot))
 
 
-def _put(exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
+async def _put(exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
     model = way.target.model
     going = outgoing(exchange, way.provider, way.path, b"")
-    delivery = Delivery(model, way.path, exchange.dialect)
+    delivery = Delivery(model, way.path, exchange.offload, exchange.dialect)
     return replace(going, query=queries.with_model(going.query, model)), delivery

@@ -57,7 +57,7 @@ class BlockWriter:
     """
 
     __slots__ = (
-        "_begun", "_count", "_head", "_held_bytes", "_last_call", "_open", "_signature", "_waiting",
+        "_begun", "_count", "_head", "_last_call", "_open", "_signature", "_waiting", "held_bytes",
     )  # fmt: skip
 
     def __init__(self, signature: Json) -> None:
@@ -67,7 +67,7 @@ class BlockWriter:
         self._last_call: Block | None = None
         self._begun = self._count = 0
         self._head = b""
-        self._held_bytes = 0
+        self.held_bytes = 0
 
     @property
     def has_calls(self) -> bool:
@@ -129,8 +129,8 @@ class BlockWriter:
         block.pieces.append(piece)
 
     def _hold(self, size: int) -> None:
-        self._held_bytes += size
-        if self._held_bytes > MOST_HELD_BYTES:
+        self.held_bytes += size
+        if self.held_bytes > MOST_HELD_BYTES:
             raise UpstreamBroke(f"The server's calls are longer than {MOST_HELD_BYTES} bytes.")
 
     def _catch_up(self) -> bytes:

@@ -26,6 +26,7 @@ class NativeStream:
     __slots__ = ("_mending", "_tail", "error")
 
     ping = b""
+    reads_events = False
 
     def __init__(self) -> None:
         self._tail = sse.Tail()
@@ -35,6 +36,10 @@ class NativeStream:
     @property
     def is_over(self) -> bool:
         return self.error is not None
+
+    @property
+    def held_bytes(self) -> int:
+        return 0 if self._mending is None else self._mending.held_bytes
 
     def feed(self, piece: bytes) -> bytes:
         if self._mending is not None:

@@ -80,6 +80,7 @@ class MessageStream:
     )  # fmt: skip
 
     ping = PING
+    reads_events = True
 
     def __init__(self, model: str, stamp: Stamp, echo: Echo = NO_ECHO) -> None:
         self.error: GatewayError | None = None
@@ -94,6 +95,10 @@ class MessageStream:
         self._finish: _Choice | None = None
         self._usage: Usage | None = None
         self._started = False
+
+    @property
+    def held_bytes(self) -> int:
+        return self._parser.held_bytes + self._blocks.held_bytes
 
     def feed(self, piece: bytes) -> bytes:
         if self.is_over:

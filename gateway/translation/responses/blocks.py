@@ -30,6 +30,10 @@ class Blocks:
         self._most_bytes = most_bytes
         self._held = bytearray()
 
+    @property
+    def held_bytes(self) -> int:
+        return len(self._held)
+
     def feed(self, piece: bytes) -> Sequence[bytes]:
         """The events that `piece` completes. Raises EventTooLong; nothing may be fed after that."""
         held = self._held

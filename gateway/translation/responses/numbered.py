@@ -23,7 +23,8 @@ class Numbered:
 
     ping = b""
     error: GatewayError | None = None
-    is_over = False
+    is_over = reads_events = False
+    held_bytes = 0
 
     def __init__(self) -> None:
         self._tail, self._last = sse.Tail(), b""

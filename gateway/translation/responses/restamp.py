@@ -30,11 +30,16 @@ class Restamped:
     ping = b""
     error: GatewayError | None = None
     is_over = False
+    reads_events = True
 
     def __init__(self, echo: Echo) -> None:
         self._stamped = _members(echo)
         self._blocks = Blocks()
         self._last = b""
+
+    @property
+    def held_bytes(self) -> int:
+        return self._blocks.held_bytes
 
     def feed(self, piece: bytes) -> bytes:
         try:

@@ -78,6 +78,7 @@ class ChatStream:
     """An EventStream. The parts, however the server's bytes are cut, are the same in sum."""
 
     ping = b""
+    reads_events = True
     error: GatewayError | None = None
 
     def __init__(self, frame: Frame, manner: Manner, new_id: Callable[[str], str]) -> None:
@@ -95,6 +96,10 @@ class ChatStream:
         self._spoken: Spoken | None = None
         self._calls: dict[int, Called] = {}
         self._logprobs: list[Logprob] = []
+
+    @property
+    def held_bytes(self) -> int:
+        return self._parser.held_bytes + self._held_bytes
 
     def feed(self, piece: bytes) -> bytes:
         if piece:

@@ -29,6 +29,10 @@ class Watch:
         self.response: bytes | None = None
         """The final response object as JSON, once it has gone by."""
 
+    @property
+    def held_bytes(self) -> int:
+        return 0 if self._blocks is None else self._blocks.held_bytes
+
     def feed(self, piece: bytes) -> None:
         if self._blocks is None:
             return

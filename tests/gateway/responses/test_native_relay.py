@@ -123,6 +123,7 @@ def test_a_plain_answer_is_kept_before_its_last_piece_is_out(native):
         body = msgspec.json.encode(native_response("completed", "Hi"))
         keeping.feed(body[:-10])
         keeping.feed(body[-10:])
+        keeping.settle()
         return bool(native.store._backlog._entries)
 
     assert native.on_loop(kept_by_then())

@@ -15,6 +15,7 @@ from gateway.runs import Pace, Run, Runs
 from gateway.runs.register import MOST_WAITING_REQUEST_BYTES
 from gateway.runs.run import MOST_BATCH_BYTES
 from gateway.state.values import Copy
+from gateway.translation.responses import final
 from tests.gateway.responses.conftest import server
 from tests.gateway.responses.making import (
     OTHER_KEY,
@@ -99,7 +100,7 @@ def test_what_cannot_be_written_fails_it_and_the_log_says_why(store, on_loop, ca
         unkeepable: Any = "no bytes"
         run.tell(1, unkeepable)
         if ends:
-            run.end(msgspec.json.encode(native_response("completed", "Hi")))
+            run.end(final(msgspec.json.encode(native_response("completed", "Hi"))))
         else:
             await asyncio.Event().wait()
 

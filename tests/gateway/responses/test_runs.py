@@ -18,6 +18,7 @@ from gateway.runs.run import (
     MOST_TOLD_EVENTS,
 )
 from gateway.state.values import Copy
+from gateway.translation.responses import final
 from tests.gateway.responses.conftest import QUICK, server
 from tests.gateway.responses.making import (
     RESPONSES,
@@ -79,8 +80,8 @@ def test_what_is_full_can_still_be_failed():
 
 @pytest.mark.parametrize("status", ["completed", "cancelled", "x" * 100, "queued\0"])
 def test_only_its_end_makes_it_final(run, status):
-    run.stands(json.dumps(native_response("in_progress")).encode())
-    run.stands(json.dumps(native_response(status, "Hi")).encode())
+    run.stands(final(json.dumps(native_response("in_progress")).encode()))
+    run.stands(final(json.dumps(native_response(status, "Hi")).encode()))
 
     said = json.loads(run.copy.body)
     assert (run.is_final, run.copy.status, said["status"]) == (False, "in_progress", "in_progress")
@@ -89,7 +90,7 @@ def test_only_its_end_makes_it_final(run, status):
 
 @pytest.mark.parametrize("status", ["queued", "in_progress", "x" * 100, ""])
 def test_an_end_without_a_status_of_one_is_a_failure(run, status):
-    run.end(json.dumps(native_response(status, "Hi")).encode(), b"data: {}\n\n", 3)
+    run.end(final(json.dumps(native_response(status, "Hi")).encode()), b"data: {}\n\n", 3)
 
     said = json.loads(run.copy.body)
     assert (run.is_final, run.copy.status, said["status"]) == (True, "failed", "failed")
