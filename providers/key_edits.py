@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 
-from providers import key_rights
+from providers import key_rights, transactions
 from providers.key_kinds import THAT_MANAGE
 from providers.key_rights import NotAllowed, Rights, Subject
 from providers.models import ApiKey
@@ -58,9 +58,14 @@ def issue(rights: Rights, name: str, *, kind: str, **fields: Any) -> tuple[ApiKe
     return ApiKey.objects.issue(name, kind=kind, issued_by_id=rights.key, **fields)
 
 
-def check_change(key: ApiKey, rights: Rights, kind: str, expires: datetime | None) -> None:
-    """Whether the locked `key` may get this kind and expiry. Raises NotAllowed."""
+def check_change(
+    key: ApiKey, rights: Rights, kind: str, expires: datetime | None
+) -> dict[str, UUID]:
+    """What else changes with the locked `key` as it gets this kind and expiry: where a key lets
+    another one manage, that one ends with it. Raises NotAllowed."""
     rights.check_change(_subject(key), kind, expires)
+    comes_to_manage = kind in THAT_MANAGE and not key.may_manage
+    return {"issued_by_id": rights.key} if comes_to_manage and rights.key else {}
 
 
 @transaction.atomic
@@ -75,10 +80,10 @@ def rotate_all(
 
     Raises ValidationError if one cannot be rotated, NotAllowed, and ApiKey.DoesNotExist.
     """
-    locked = lock(ids, rights)
-    for key in locked.keys:
-        _check_active(key, among=len(locked.keys))
-    return [_rotation(key, overlap, locked.rights, expires) for key in locked.keys]
+    held = lock(ids, rights)
+    for key in held.keys:
+        _check_active(key, among=len(held.keys))
+    return [_rotation(key, overlap, held.rights, expires) for key in held.keys]
 
 
 @transaction.atomic
@@ -90,14 +95,15 @@ def revoke_all(ids: Iterable[UUID], rights: Rights) -> list[ApiKey]:
     wanted = list(ids)
     going = [*wanted, *(key.pk for key in made_by(wanted))]
     is_own_end = rights.key in going
-    locked = lock(going, rights, with_all_managing=is_own_end)
-    for key in locked.keys:
-        locked.rights.check_revoke(_subject(key))
+    held = lock(going, rights, with_all_managing=is_own_end)
+    late = made_by(going)  # before their maker was locked
+    for key in [*held.keys, *late]:
+        held.rights.check_revoke(_subject(key))
         if not key.revoked:
             key.revoke()
-    if is_own_end and not ApiKey.objects.in_state("managing").exists():
+    if (is_own_end or late) and not ApiKey.objects.in_state("managing").exists():
         raise NotAllowed(LAST)
-    return locked.keys[: len(wanted)]
+    return held.keys[: len(wanted)]
 
 
 def made_by(ids: Iterable[UUID]) -> list[ApiKey]:
@@ -135,7 +141,7 @@ def lock(ids: Iterable[UUID], rights: Rights, *, with_all_managing: bool = False
 
 
 def _in_order(rows: Q) -> Iterable[ApiKey]:
-    return ApiKey.objects.select_for_update().filter(rows).order_by("pk")
+    return transactions.locked(ApiKey.objects.filter(rows))
 
 
 def _acting(key: ApiKey | None) -> Rights:

@@ -270,15 +270,15 @@ class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
     def partial_update(self, request: Request, id: UUID) -> Response:
         """Change the name, the kind or the expiry of a key that is usable; not the key's own."""
         with change(request), _conflicts():
-            locked = key_edits.lock([id], rights(request))
-            [key] = locked.keys
+            held = key_edits.lock([id], rights(request))
+            [key] = held.keys
             if not key.usable:
                 raise Conflict(f"This key is {key.state}: it cannot be changed.")
             sent = self.get_serializer(key, data=request.data, partial=True)
             sent.is_valid(raise_exception=True)
             changed = {"kind": key.kind, "expires": key.expires} | sent.validated_data
-            key_edits.check_change(key, locked.rights, changed["kind"], changed["expires"])
-            sent.save()
+            more = key_edits.check_change(key, held.rights, changed["kind"], changed["expires"])
+            sent.save(**more)
         return Response(sent.data)
 
     @extend_schema(

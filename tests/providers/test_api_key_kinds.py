@@ -228,6 +228,17 @@ def test_the_keys_that_a_key_made_for_managing_end_with_it() -> None:
     assert master.get(f"{KEYS}/{application['id']}").json()["state"] == "active"
 
 
+def test_a_key_that_another_lets_manage_ends_with_that_one() -> None:
+    _, master = made("master")
+    thief_key, thief = made("manager")
+    known, application = made("client")
+    assert thief.patch(path(known), {"kind": "manager"}).json()["issued_by"] == str(thief_key.pk)
+
+    master.post(path(thief_key, "revoke"))
+
+    assert application.get(KEYS).status_code == 401
+
+
 def test_a_key_may_not_end_itself_where_those_that_it_made_are_all_the_others() -> None:
     key, api = made("manager")
     api.post(KEYS, {"name": "spare", "kind": "manager"})

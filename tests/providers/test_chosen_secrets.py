@@ -45,6 +45,21 @@ def test_an_example_among_several_keys_is_warned_of_too() -> None:
     assert not chosen_secrets.warnings({"AURORA_MASTER_KEY": "another-key-0123456789"})
 
 
+@pytest.mark.parametrize(
+    ("value", "warned"),
+    [
+        ("1" * 32, True),
+        ("0123456789abcdef" * 2, False),
+        (f"{'0123456789abcdef' * 4},{'x' * 32}", True),
+    ],
+)
+def test_a_keyring_that_may_be_guessed_is_warned_of(value: str, warned: bool) -> None:
+    told = chosen_secrets.warnings({"AURORA_SECRET_KEYS": value})
+
+    assert bool(told) == warned
+    assert not warned or told[0].startswith("AURORA_SECRET_KEYS: WARNING: a secret of it may be")
+
+
 @pytest.mark.django_db
 def test_the_admin_flags_a_key_that_everybody_knows_until_it_is_over(admin_client: Client) -> None:
     keys.seed_master_keys([EXAMPLE, "another-key-0123456789"])

@@ -69,6 +69,21 @@ def test_two_keys_that_revoke_each_other_at_once_leave_one() -> None:
     assert list(ApiKey.objects.in_state("managing")) == [one]
 
 
+def test_a_spare_that_is_made_while_its_maker_is_revoked_ends_with_it() -> None:
+    thief, owner = manager(), manager()
+    begins = threading.Event()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            key_edits.issue(rights(thief), "spare", kind="manager")
+            running = pool.submit(outcome, [thief.pk], rights(owner), begins)
+            assert begins.wait(PATIENCE_SECONDS)
+            threading.Event().wait(LONG_ENOUGH_TO_OVERTAKE_SECONDS)
+        assert running.result(PATIENCE_SECONDS) == "done"
+
+    assert list(ApiKey.objects.in_state("managing")) == [owner]
+
+
 def test_a_key_that_is_revoked_meanwhile_leaves_no_spare() -> None:
     thief, owner = manager(), manager()
     begins = threading.Event()

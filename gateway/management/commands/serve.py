@@ -134,7 +134,8 @@ def _announce(snapshot: Snapshot, is_first: bool, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     log.info("listening on http://%s:%s", shown, port, extra={"fields": fields})
     if sys.stdout.isatty():
+        has_keys = any(key.may_call for key in snapshot.keys.values())
         link = first_login.new_path() if is_first else ""
-        told = Welcome(url, link, list(snapshot.providers), bool(snapshot.keys))
+        told = Welcome(url, link, list(snapshot.providers), has_keys)
         sys.stdout.write(told.text() + "\n")
         sys.stdout.flush()
