@@ -15,12 +15,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
+import msgspec
+
 from providers import discovery
 from providers.catalog import Catalog
 from providers.database_thread import DatabaseThread
 from providers.rechecks import Rechecks
 from providers.snapshot import ProviderEntry
+from providers.turns import Turn, TurnLog, line
 
+NEW = 0.0
+"""Of an appointment: the server has not been asked yet."""
+KEEP_SECONDS = 10.0
+"""For how long answers that say nothing new gather: of them only the time is kept."""
 RECHECK_SECONDS = 1.0
 """A server is asked no more often than this, however often somebody wants it."""
 log = logging.getLogger("aurora.background")
@@ -63,14 +70,28 @@ class Answered:
 class Asking:
     """Belongs to one event loop. Whoever makes it awaits `stop`."""
 
-    def __init__(self, catalog: Catalog, rechecks: Rechecks, guarded: Guarded, pace: Pace) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        rechecks: Rechecks,
+        guarded: Guarded,
+        pace: Pace,
+        *,
+        turn_log: TurnLog,
+        others_ask: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """While `others_ask`, this process asks a server once, and again where somebody wants it."""
         self._catalog, self._rechecks, self._guarded, self._pace = catalog, rechecks, guarded, pace
         self._fetch = discovery.fetch()
         self._appointments: dict[UUID, Appointment] = {}
         self._asking: dict[asyncio.Task[None], UUID] = {}
         self._asked_at: dict[UUID, float] = {}
+        self._turn_log, self._others_ask = turn_log, others_ask
         self._answered: dict[UUID, Answered] = {}
+        self._known: dict[UUID, int] = {}
+        """What this process has kept of each server's last answer, as a hash."""
         self._has_answers = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self.thread = DatabaseThread("discovery")
 
     def ask_those_due(self) -> None:
@@ -78,9 +99,11 @@ class Asking:
         self._appointments = {p.id: self._appointment(p) for p in providers}
         self._asked_at = {id: at for id, at in self._asked_at.items() if id in self._appointments}
         self._rechecks.keep_only(self._appointments)
-        now = time.monotonic()
+        now, others_ask = time.monotonic(), self._others_ask()
         for provider in providers:
-            if self._appointments[provider.id].due <= now or self._is_wanted(provider.id, now):
+            due = self._appointments[provider.id].due
+            is_due = due <= now and (due == NEW or not others_ask)
+            if is_due or self._is_wanted(provider.id, now):
                 self._begin_to_ask(provider, now)
 
     async def stop(self) -> None:
@@ -97,6 +120,12 @@ class Asking:
         self._asking[task] = provider.id
         task.add_done_callback(self._asking.pop)
 
+    @property
+    def _is_first_round(self) -> bool:
+        """Whether others, that were not asked before, are still to be heard of."""
+        asked = (self._appointments.get(id) for id in self._asking.values())
+        return any(each and not (each.failures or each.has_answered) for each in asked)
+
     def _is_wanted(self, provider: UUID, now: float) -> bool:
         """Not while it is being asked: that answer may be older than the news."""
         if not self._rechecks.is_wanted(provider) or provider in self._asking.values():
@@ -107,7 +136,7 @@ class Asking:
         """The appointment there is, or one for now if the server is new or reached otherwise."""
         question = _question(provider)
         held = self._appointments.get(provider.id)
-        return held if held and held.question == question else Appointment(0.0, question)
+        return held if held and held.question == question else Appointment(NEW, question)
 
     async def _ask(self, provider: ProviderEntry) -> None:
         question = _question(provider)
@@ -115,12 +144,23 @@ class Asking:
         held = self._appointments.get(provider.id)
         if held is None or held.question != question:
             return  # gone, or asked otherwise by now: this answer says nothing of it
-        _log_turn(provider, held, outcome)
         kept = self._next(held, outcome)
         soon = time.monotonic() + self._pace.first_retry_seconds
-        unkept = self._appointments[provider.id] = replace(kept, due=soon)
+        is_news = self._known.get(provider.id) != _hash(outcome)
+        unkept = self._appointments[provider.id] = replace(kept, due=soon) if is_news else kept
+        if turn := _turn(provider, held, outcome):
+            fleet = len(self._appointments)
+            self._turn_log.tell(turn, fleet=fleet, more_come=self._is_first_round)
         self._answered[provider.id] = Answered(provider, outcome, kept, unkept)
-        self._has_answers.set()
+        if is_news:
+            self._has_answers.set()
+        else:
+            self._keep_later()
+
+    def _keep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._later is None or self._later.when() <= loop.time():
+            self._later = loop.call_later(KEEP_SECONDS, self._has_answers.set)
 
     async def keep(self) -> None:
         """Once there are answers, keep those that have come until then."""
@@ -129,6 +169,8 @@ class Asking:
         self._has_answers.clear()
         told = [(each.provider, each.outcome) for each in answered.values()]
         await self.thread.run(discovery.record_all, told)
+        self._known |= {id: _hash(each.outcome) for id, each in answered.items()}
+        self._known = {id: it for id, it in self._known.items() if id in self._appointments}
         for id, each in answered.items():
             if self._appointments.get(id) is each.unkept:  # not asked again meanwhile
                 self._appointments[id] = each.kept
@@ -149,15 +191,22 @@ def backoff_seconds(failures: int, first: float, most: float) -> float:
     return min(first * 2 ** min(failures, 16), most)
 
 
+def _hash(outcome: discovery.Outcome) -> int:
+    """The same for two answers that say the same."""
+    return hash(msgspec.json.encode([outcome.ok, outcome.text, outcome.cards, outcome.routes]))
+
+
 def _question(provider: ProviderEntry) -> tuple[object, ...]:
     return provider.address, provider.authorization
 
 
-def _log_turn(provider: ProviderEntry, held: Appointment, outcome: discovery.Outcome) -> None:
-    """One line when a server answers, begins to fail, fails otherwise, or answers again."""
-    fields = {"fields": {"provider": provider.name}}
+def _turn(provider: ProviderEntry, held: Appointment, outcome: discovery.Outcome) -> Turn | None:
+    """Where a server answers, begins to fail, fails otherwise, or answers again."""
     if not outcome.ok and outcome.text != held.reason:
-        log.warning("provider %s: %s", provider.name, outcome.text, extra=fields)
-    elif outcome.ok and (held.reason or not held.has_answered):
+        written = line(log, logging.WARNING, provider.name, f": {outcome.text}")
+        return Turn(logging.WARNING, provider.name, outcome.text, written)
+    if outcome.ok and (held.reason or not held.has_answered):
         again = " again" if held.has_answered else ""
-        log.info("provider %s answers%s: %s", provider.name, again, outcome.text, extra=fields)
+        written = line(log, logging.INFO, provider.name, f" answers{again}: {outcome.text}")
+        return Turn(logging.INFO, provider.name, outcome.text, written)
+    return None

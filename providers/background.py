@@ -21,7 +21,7 @@ from providers.catalog import Catalog
 from providers.database_thread import DatabaseThread
 from providers.key_use import KeyUse
 from providers.probing import Prober
-from providers.probing.prober import EXCHANGE_SECONDS, LOOK_AROUND_SECONDS
+from providers.probing.prober import EXCHANGE_SECONDS, IDLE_EXCHANGE_SECONDS, LOOK_AROUND_SECONDS
 from providers.rechecks import Rechecks
 from providers.watching import Watching
 
@@ -37,6 +37,9 @@ class Rounds:
     ask_seconds: float = 0.5
     key_use_seconds: float = 5.0
     exchange_seconds: float = EXCHANGE_SECONDS
+    idle_exchange_seconds: float = IDLE_EXCHANGE_SECONDS
+    gap_seconds: float = 0.1
+    """Between two exchanges at least, whatever has come about."""
     look_around_seconds: float = LOOK_AROUND_SECONDS
     first_retry_seconds: float = 1.0
     gather_seconds: float = 0.2
@@ -63,7 +66,14 @@ class Background:
         self._key_use, self._prober, self._rounds = key_use, prober, rounds
         self._rechecks = rechecks or Rechecks()
         pace = Pace(discovery_seconds, rounds.first_retry_seconds, recheck_seconds)
-        self._asking = Asking(catalog, self._rechecks, self._guarded, pace)
+        self._asking = Asking(
+            catalog,
+            self._rechecks,
+            self._guarded,
+            pace,
+            turn_log=prober.turn_log,
+            others_ask=lambda: prober.follows,
+        )
         self._watching = Watching(catalog, self._asking.ask_those_due)
         self._for_probing, self._for_key_use = DatabaseThread("probing"), DatabaseThread("key-use")
         self._threads = (
@@ -100,6 +110,7 @@ class Background:
         for task in rounds:
             task.cancel()
         await asyncio.gather(*rounds, self._asking.stop(), return_exceptions=True)
+        self._prober.turn_log.write()
         await self._guarded(self._write_key_use)
         await self._guarded(self._leave)
         await asyncio.gather(*(self._guarded(each.close) for each in self._threads))
@@ -113,7 +124,7 @@ class Background:
             self._repeat(self._ask_those_due, every.ask_seconds),
             self._repeat(self._asking.keep, every.gather_seconds),
             self._repeat(self._write_key_use, every.key_use_seconds),
-            self._repeat(self._exchange, every.exchange_seconds),
+            self._exchange_again_and_again(),
             self._repeat(self._prober.look_around, every.look_around_seconds),
         ]
 
@@ -121,6 +132,13 @@ class Background:
         while True:
             await self._guarded(self._watching.look)
             await self._watching.until_due(self._rounds.watch_seconds)
+
+    async def _exchange_again_and_again(self) -> None:
+        every = self._rounds
+        while True:
+            await self._guarded(self._exchange)
+            await asyncio.sleep(every.gap_seconds)
+            await self._prober.until_exchange(every.exchange_seconds, every.idle_exchange_seconds)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
@@ -153,7 +171,7 @@ class Background:
         await self._for_key_use.run(self._key_use.write)
 
     async def _exchange(self) -> None:
-        await self._prober.exchange(self._for_probing.run)
+        self._watching.note(await self._prober.exchange(self._for_probing.run))
 
     async def _leave(self) -> None:
         await self._prober.stop(self._for_probing.run)

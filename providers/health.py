@@ -13,9 +13,9 @@ from enum import StrEnum
 
 from providers.observed import Report, State
 
-TRUSTED_SECONDS = 25
-"""A probe older than this says nothing of now. Two probes of a silent server, ten seconds apart, are
-no further apart."""
+TRUSTED_SECONDS = 30
+"""A probe older than this says nothing of now. Two probes of a silent server may end 20 s apart, and
+it may take 8 s until the row of one that is as it was says so."""
 
 
 class Standing(StrEnum):

@@ -57,6 +57,11 @@ class Watching:
             async with asyncio.timeout(RELOAD_SECONDS if is_heard else seconds):
                 await self._is_due.wait()
 
+    def note(self, number: int) -> None:
+        """The revision, where it was read beside something else: nobody may have told of a change."""
+        if number != self._number:
+            self._is_due.set()
+
     async def look(self) -> None:
         """Read the keys and publish them, where anything has changed."""
         self._is_due.clear()

@@ -15,7 +15,7 @@ from providers.models import Lease
 
 LEASE_SECONDS = 6.0
 """A holder that dies is replaced after so long, and a round of whoever comes next."""
-RENEWED_AFTER = 1 / 3
+RENEWED_AFTER = 1 / 4
 """The share of a lease after which its holder renews it."""
 SANE_TERMS = 2
 """One that ends later is of a clock that was set back since. Not just more than a term: a statement

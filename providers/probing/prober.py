@@ -7,10 +7,12 @@ it. Without the database nobody can hold a lease: then each process looks for it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -19,19 +21,26 @@ from uuid import UUID, uuid4
 
 from django.utils import timezone
 
+from providers import revision
 from providers.catalog import Catalog
 from providers.fetch import Fetch
 from providers.homes import NO_HOMES, Homes, Usage
-from providers.observed import SHUNNED, Lookout, Observation, Observed, Reports, State
+from providers.observed import SHUNNED, Lookout, Observation, Observed, Report, Reports, State
 from providers.probing import lease, outcomes, plans, rows
 from providers.probing.outcomes import UNKNOWN, Track
 from providers.probing.probe import HEALTH_SECONDS, METRICS_SECONDS, look_at
 from providers.probing.rows import Found
 from providers.snapshot import ProviderEntry
+from providers.turns import Turn, TurnLog, line
 
 LOOK_AROUND_SECONDS = 0.5
-EXCHANGE_SECONDS = 1.0
+EXCHANGE_SECONDS, IDLE_EXCHANGE_SECONDS = 1.0, 2.0
+"""While calls run or loads change, and otherwise."""
 REPORT_SECONDS = 2.0
+REFRESH_SECONDS = 6.0
+"""How often the rows of servers that are as they were say when somebody has looked; see
+`health.TRUSTED_SECONDS`."""
+FORGET_ROUND_SECONDS = 60.0
 AT_ONCE = 256
 """Servers that are looked at at the same time."""
 
@@ -48,12 +57,14 @@ class InDatabase(Protocol):
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What the database says: whether this process probes, how many there are, what the last looks
-    found, and where sessions are at home."""
+    found (for whoever did not look itself), where sessions are at home, and how often anything that
+    exists was changed."""
 
     leads: bool
     processes: int
     found: Mapping[UUID, Found]
     homes: Homes
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +112,43 @@ class Prober:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._leads, self._processes, self._homes = False, 1, NO_HOMES
         self._heard_at = self._clock()
-        self._wrote_at = self._reported_at = 0.0
+        self._has_heard = self._is_idle = False
+        self._written: dict[UUID, Track] = {}
+        self._refreshed_at = self._reported_at = self._forgot_at = -math.inf
+        self._has_news = asyncio.Event()
+        self.turn_log = TurnLog()
+        """For all who hear of the servers: what one tells of a server, the other need not."""
 
-    async def exchange(self, in_database: InDatabase) -> None:
-        """Write what was found and what this process sees; take in what others have."""
-        now = self._clock()
-        heard = await in_database(self._exchanged, self._unwritten(now))
+    async def exchange(self, in_database: InDatabase) -> int:
+        """Write what has changed and what this process sees; take in what others have. The revision,
+        which is read with it."""
+        self._has_news.clear()
+        now, unwritten = self._clock(), self._unwritten()
+        reports, usage = self._reports(), self._usage()
+        heard = await in_database(self._exchanged, now, unwritten, reports, usage)
         if not (heard.leads and self._leads):
             self._take_over(heard.found, now)
+        if heard.leads:
+            self._written |= {id: found.track for id, found in unwritten.items()}
+        else:
+            self._written = {}
+        self._is_idle = not (reports or usage.recent or _are_busy(unwritten.values()))
         self._leads, self._processes, self._homes = heard.leads, heard.processes, heard.homes
-        self._wrote_at, self._heard_at = now, self._clock()
+        self._heard_at, self._has_heard = self._clock(), True
+        self._publish()
+        return heard.revision
+
+    async def until_exchange(self, seconds: float, idle_seconds: float) -> None:
+        """For so long; where there is nothing that others wait for, for `idle_seconds`. Until a
+        server comes into another state."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(idle_seconds if self._is_idle else seconds):
+                await self._has_news.wait()
+
+    @property
+    def follows(self) -> bool:
+        """Whether another process looks after the servers."""
+        return self._has_heard and not self._probes
 
     async def look_around(self) -> None:
         """Tell the calls what is known, and look at the servers whose time has come."""
@@ -137,18 +175,34 @@ class Prober:
 
     # With the database, on its thread.
 
-    def _exchanged(self, found: Mapping[UUID, Found]) -> Heard:
-        leads = lease.hold(self._id, self._lease_seconds)
-        if leads:
+    def _exchanged(
+        self,
+        now: float,
+        found: Mapping[UUID, Found],
+        reports: Mapping[UUID, Report],
+        usage: Usage,
+    ) -> Heard:
+        with rows.one_commit():
+            heard = self._told(now, reports, usage)
+        if heard.leads:
             rows.write(found)
-        now = self._clock()
-        if now - self._reported_at >= REPORT_SECONDS:
-            rows.report(self._id, self._reports(), self._usage())
+            if now - self._refreshed_at >= REFRESH_SECONDS:
+                rows.refresh(self._ages(now, found))
+                self._refreshed_at = now
+        if now - self._forgot_at >= FORGET_ROUND_SECONDS:
             rows.forget_the_dead()
+            self._forgot_at = now
+        return heard
+
+    def _told(self, now: float, reports: Mapping[UUID, Report], usage: Usage) -> Heard:
+        leads = lease.hold(self._id, self._lease_seconds)
+        if now - self._reported_at >= REPORT_SECONDS:
+            rows.report(self._id, reports, usage)
             if leads:
                 plans.plan()
             self._reported_at = now
-        return Heard(leads, rows.running(), rows.read(), plans.read())
+        found = {} if leads and self._leads else rows.read()
+        return Heard(leads, rows.running(), found, plans.read(), revision.current())
 
     def _leave(self) -> None:
         rows.leave(self._id)
@@ -156,11 +210,23 @@ class Prober:
 
     # What is known.
 
-    def _unwritten(self, now: float) -> dict[UUID, Found]:
+    def _unwritten(self) -> dict[UUID, Found]:
+        """What the rows do not say yet. A load that is not none is told with each look: it is less
+        and less true as it ages."""
+        now = self._clock()
         return {
             id: Found(watched.track, watched.since, now - watched.looked)
             for id, watched in self._watched.items()
-            if watched.looked is not None and watched.looked > self._wrote_at
+            if watched.looked is not None
+            and (watched.track != self._written.get(id) or _is_loaded(watched.track))
+        }
+
+    def _ages(self, now: float, but: Mapping[UUID, Found]) -> dict[UUID, float]:
+        """How long ago each server was looked at, in seconds, of those whose rows are written."""
+        return {
+            id: now - watched.looked
+            for id, watched in list(self._watched.items())
+            if watched.looked is not None and id in self._written and id not in but
         }
 
     def _take_over(self, found: Mapping[UUID, Found], now: float) -> None:
@@ -230,7 +296,9 @@ class Prober:
         track = outcomes.after(held.track, look)
         is_turn = track.state is not held.track.state
         if is_turn:
-            _log_turn(provider, held.track.state, track)
+            self._has_news.set()
+            if turn := _turn(provider, held.track.state, track):
+                self.turn_log.tell(turn, fleet=len(self._watched))
         if track.recovered > held.track.recovered:
             self._ask_anew(provider.id)
         now = self._clock()
@@ -244,14 +312,23 @@ class Prober:
         )
 
 
-def _log_turn(provider: ProviderEntry, before: State, track: Track) -> None:
-    """One line when a server comes into another state; none when a new one is simply well."""
-    fields = {"fields": {"provider": provider.name, "state": track.state.value}}
-    reason = f": {track.reason}" if track.reason else ""
-    if track.state in SHUNNED:
-        log.warning("provider %s is %s%s", provider.name, track.state.value, reason, extra=fields)
-    elif before is not State.UNKNOWN or track.reason:
-        log.info("provider %s is %s%s", provider.name, track.state.value, reason, extra=fields)
+def _turn(provider: ProviderEntry, before: State, track: Track) -> Turn | None:
+    """Where a server comes into another state; not where a new one is simply well."""
+    level = logging.WARNING if track.state in SHUNNED else logging.INFO
+    if level == logging.INFO and before is State.UNKNOWN and not track.reason:
+        return None
+    state = track.state.value
+    text = f" is {state}" + (f": {track.reason}" if track.reason else "")
+    written = line(log, level, provider.name, text, state=state)
+    return Turn(level, provider.name, track.reason or f"is {state}", written)
+
+
+def _is_loaded(track: Track) -> bool:
+    return track.load.running + track.load.waiting > 0
+
+
+def _are_busy(found: Iterable[Found]) -> bool:
+    return any(_is_loaded(each.track) for each in found)
 
 
 def _observation(track: Track, looked: float) -> Observation:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -21,10 +23,11 @@ from providers.observed import Report, State
 from providers.probing import plans
 from providers.probing.metrics import Load
 from providers.probing.outcomes import Track
-from providers.transactions import retried
+from providers.transactions import locked, retried
 
 FORGET_SECONDS = 60
 """A process that has not written for so long leaves no row."""
+ALIKE_SECONDS = 3
 _STATES = {state.value: state for state in State}
 
 
@@ -85,6 +88,32 @@ def _row(provider: UUID, found: Found) -> Health:
     )
 
 
+def refresh(ages: Mapping[UUID, float]) -> None:
+    """Say of the servers that are as they were how many seconds ago they were looked at: one
+    transaction, and a statement for all whose ages are alike."""
+    alike: dict[int, list[UUID]] = {}
+    for provider, age in ages.items():
+        alike.setdefault(math.ceil(age / ALIKE_SECONDS) * ALIKE_SECONDS, []).append(provider)
+    if alike:
+        retried(partial(_refresh, alike))
+
+
+@transaction.atomic
+def _refresh(alike: Mapping[int, list[UUID]]) -> None:
+    providers = [provider for each in alike.values() for provider in each]
+    list(locked(Health.objects.filter(pk__in=providers)).values_list("pk", flat=True))
+    for age, each in alike.items():
+        Health.objects.filter(pk__in=each).update(checked=Now() - timedelta(seconds=age))
+
+
+def one_commit() -> AbstractContextManager[None]:
+    """What is read and written within is one transaction. Not on SQLite, where it would keep other
+    writers waiting for what is only read, and a commit costs little."""
+    if connection.vendor == "sqlite":
+        return nullcontext()
+    return cast(AbstractContextManager[None], transaction.atomic())
+
+
 def read() -> dict[UUID, Found]:
     """What was last found, of each provider that was looked at: one query."""
     rows = Health.objects.annotate(age=Now() - F("checked"))
@@ -105,8 +134,9 @@ def _found(row: Health, age: timedelta) -> Found:
 def report(process: UUID, reports: Mapping[UUID, Report], usage: Usage = NOTHING_USED) -> None:
     """Say that this process runs, what it sees of the servers, and where its calls went of late."""
     said = {str(provider): _said(each) for provider, each in reports.items()}
-    told = {"written": Now(), "reports": said, "usage": plans.said(usage)}
-    Process.objects.update_or_create(pk=process, defaults=told)
+    told: dict[str, Any] = {"written": Now(), "reports": said, "usage": plans.said(usage)}
+    if not Process.objects.filter(pk=process).update(**told):
+        Process.objects.create(pk=process, **told)
 
 
 def _said(report: Report) -> dict[str, Any]:

@@ -13,6 +13,8 @@ ROUNDS = Rounds(
     gather_seconds=0.0,
     key_use_seconds=0.02,
     exchange_seconds=0.02,
+    idle_exchange_seconds=0.02,
+    gap_seconds=0.0,
     look_around_seconds=0.02,
     first_retry_seconds=NEVER_SECONDS,
 )

@@ -20,12 +20,12 @@ WORK_SECONDS = 0.5
         pytest.param(2, 2 * USUAL_ROUNDS.watch_seconds, id="a change is live"),
         pytest.param(
             3,
-            2 * USUAL_ROUNDS.exchange_seconds + USUAL_ROUNDS.look_around_seconds,
+            USUAL_ROUNDS.gap_seconds * 2 + USUAL_ROUNDS.idle_exchange_seconds,
             id="what was seen of a server is known in every process",
         ),
         pytest.param(
             10,
-            LEASE_SECONDS + USUAL_ROUNDS.exchange_seconds + USUAL_ROUNDS.look_around_seconds,
+            LEASE_SECONDS + USUAL_ROUNDS.idle_exchange_seconds + USUAL_ROUNDS.look_around_seconds,
             id="another process probes",
         ),
     ],

@@ -21,6 +21,7 @@ from gateway.headers import request_id
 from providers import catalog, first_login, seeding
 from providers.seeding import SeedError, Seeds
 from providers.snapshot import Snapshot
+from providers.turns import brief
 
 OPEN_FILES = 65_536
 SWITCH_SECONDS = 0.0005
@@ -47,7 +48,7 @@ class Command(BaseCommand):
                 data_folder.prepare(settings.DATA_DIR).prepare_database()
             with start_lock.held():
                 call_command("migrate", verbosity=0, interactive=False)
-            for sentence in seeding.write(seeds):
+            for sentence in brief(seeding.write(seeds)):
                 log.info(sentence)
             snapshot = catalog.load()
         except SeedError as error:
