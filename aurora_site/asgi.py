@@ -15,7 +15,7 @@ from django.urls import re_path
 
 django_application = get_asgi_application()  # sets Django up: what follows needs its models
 
-from aurora_site import pages  # noqa: E402
+from aurora_site import memory_limit, pages  # noqa: E402
 from aurora_site.lifespan import Lifespan  # noqa: E402
 from aurora_site.visitors import Visitors  # noqa: E402
 from gateway.application import Gateway  # noqa: E402
@@ -25,6 +25,7 @@ from gateway.consumers import Realtime  # noqa: E402
 from gateway.cors import Cors  # noqa: E402
 from gateway.fleet import Fleet  # noqa: E402
 from gateway.header_names import Rules  # noqa: E402
+from gateway.memory import Memory  # noqa: E402
 from gateway.routing import Settings  # noqa: E402
 from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
@@ -41,12 +42,17 @@ catalog = Catalog()
 lookout = Lookout()
 key_use = KeyUse()
 rechecks = Rechecks()
+memory = Memory(options["AURORA_MEMORY_BYTES"] or memory_limit.share_bytes())
 limits = Limits(
     options["AURORA_MAX_BODY_BYTES"],
     options["AURORA_UPLOAD_STALL_SECONDS"],
     head_seconds=options["AURORA_STREAM_HEAD_SECONDS"],
+    memory=memory,
 )
-store = Store(retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"])
+store = Store(
+    retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"],
+    most_bytes_per_owner=options["AURORA_STORED_BYTES_PER_KEY"],
+)
 door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
 header_rules = Rules.of(options["AURORA_PASSED_HEADERS"], options["AURORA_DROPPED_HEADERS"])
 fleet = Fleet(catalog, lookout, repeated_share=options["AURORA_RETRY_PERCENT"] / 100)
@@ -86,7 +92,8 @@ background = Background(
 most = min(options["AURORA_MAX_BODY_BYTES"], 2 * 2**20)
 bounded_django = Bounded(
     django_application,
-    replace(limits, body_bytes=most),
+    # Not of the calls' memory: whoever takes access away must get through when that is used up.
+    replace(limits, body_bytes=most, memory=None),
     identify=Visitors(catalog).identify,
     refuse=pages.refuse,
 )

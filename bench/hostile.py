@@ -28,6 +28,7 @@ CHUNKS, PINGS, EVENTS, LARGE_BYTES = 200_000, 200_000, 5000, 15 * MIB
 _MODEL = re.compile(rb'"model": ?"(\w+)"|[?&]model=(?:vllm/)?(\w+)')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _KEY = re.compile(rb"\r\nsec-websocket-key: *(\S+)", re.IGNORECASE)
+_ENDED = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
 PING, CLOSE = b"\x89\x00", b"\x88\x02\x03\xe8"
 _SAID = (
     b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"%b"},'
@@ -63,7 +64,7 @@ async def listening() -> AsyncIterator[int]:
     known = {model: made() for model, made in ANSWERS.items()}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        with contextlib.suppress(*_ENDED):
             await _conversation(reader, writer, known)
         writer.close()
 

@@ -57,7 +57,9 @@ class Gateway:
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
         self._offload, self._unpacker = Offload(), Unpacker()
-        self._runs = Runs(store, background_responses, pace=pace, offload=self._offload)
+        self._runs = Runs(
+            store, background_responses, pace=pace, offload=self._offload, memory=limits.memory
+        )
         self._pdfs, self._abilities = PdfReader(offload=self._offload), Abilities()
         self._is_stopping = False
 
@@ -83,6 +85,7 @@ class Gateway:
             await self._found(client, record)
         finally:
             client.end_waiting()
+            client.charge.free()
             record.status, record.sent_bytes = client.status, client.sent_bytes
             record.write()
 

@@ -21,6 +21,7 @@ from gateway.errors import (
     GatewayError,
     SlowUpload,
 )
+from gateway.memory import Charge, Memory
 from gateway.unpacking import Unpacker
 from gateway.waiting import Waiting
 
@@ -90,6 +91,8 @@ class Limits:
     comment_seconds: float = 1.0
     """After a server's first comment, its first event is waited for so long before the client is
     told: a server that fails right behind one is passed over unseen."""
+    memory: Memory | None = None
+    """The account of what calls hold; None: nothing is counted."""
 
 
 class Client:
@@ -115,19 +118,24 @@ class Client:
         self._waiting: Waiting | None = None
         self.broken: Callable[[GatewayError], bytes] | None = None
         self._receive, self._send, self._limits = receive, send, limits
+        self.memory, self.charge = limits.memory, Charge(limits.memory)
+        """What it holds in memory: `free` it with the call."""
         self._received_bytes = 0
         self._waited_seconds = 0.0
 
     async def body(self) -> bytes:
-        """The whole body. Raises BodyTooLarge, SlowUpload or ClientGone."""
-        self.check_length()
+        """The whole body. Raises BodyTooLarge, MemoryFull, SlowUpload or ClientGone: where its length
+        is said, the first two before any of it is read."""
+        self.charge.check_body(self.check_length() or 0)
         piece, more = await self.next_piece()
+        self.charge.hold_body(len(piece))
         if not more:
             return piece
         pieces = [piece]
         while more:
             piece, more = await self.next_piece()
             pieces.append(piece)
+            self.charge.hold_body(self._received_bytes)
         return b"".join(pieces)
 
     async def plain_body(self, unpacker: Unpacker) -> bytes:
@@ -138,6 +146,7 @@ class Client:
         if not encoding:
             return body
         plain = await unpacker.unpacked(body, encoding, self._limits.body_bytes)
+        self.charge.hold_body(len(plain))
         kept = [pair for pair in self.request.headers if pair[0] != b"content-encoding"]
         self.request = replace(self.request, headers=kept)
         return plain

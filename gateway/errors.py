@@ -188,6 +188,28 @@ class NotReady(GatewayError):
         return {"retry-after": "1"}
 
 
+class MemoryFull(GatewayError):
+    """What calls hold in this process is as much as it may be. Nothing was sent."""
+
+    status, type, code = 503, "server_error", "memory_full"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
+STORAGE_FULL = (
+    "The responses and conversations that are stored for this key take as much as they may "
+    "(AURORA_STORED_BYTES_PER_KEY). Delete some, or have the limit raised."
+)
+
+
+class StorageFull(GatewayError):
+    """The caller's stored responses and conversations take as much as they may."""
+
+    status, type, code = 429, "rate_limit_error", "storage_full"
+
+
 class ModelsUnknown(GatewayError):
     """Nobody known serves the model, and a server that may has not said yet what it serves."""
 

@@ -65,7 +65,8 @@ class Server(daphne.server.Server):
     one makes room, as `Room` says. A WebSocket is pinged after `ping_seconds`
     of silence, and ended after as many more. `clock` tells the time for these limits, and each
     `sweep_seconds` at the latest they are looked at. `request_id`, if given, names each
-    request by its headers, and the application finds that name in X-Request-Id. On SIGTERM, SIGINT,
+    request by its headers, and the application finds that name in X-Request-Id. `hold` is asked whether
+    what held so many bytes of a WebSocket's messages may hold as many others. On SIGTERM, SIGINT,
     SIGHUP or `stop()` applications have `drain_seconds` to finish and are cancelled then; a second
     signal cancels them at once, a third cuts all connections. `on_stopping` is begun with the drain,
     `on_drained` once no call is left.
@@ -86,6 +87,7 @@ class Server(daphne.server.Server):
         clock: Callable[[], float] | None = None,
         sweep_seconds: float = SWEEP_SECONDS,
         request_id: Callable[[Headers], str] | None = None,
+        hold: Callable[[int, int], bool] = lambda before, after: True,
         on_listening: Callable[[str, int], None] | None = None,
         on_stopping: Callable[[], Awaitable[object]] | None = None,
         on_drained: Callable[[], Awaitable[object]] | None = None,
@@ -103,7 +105,7 @@ class Server(daphne.server.Server):
         self.keep_alive_seconds = keep_alive_seconds
         self.ping_seconds = ping_seconds
         self.drain_seconds = drain_seconds
-        self.request_id = request_id
+        self.request_id, self.hold = request_id, hold
         self.on_listening = on_listening
         self.on_stopping, self.on_drained = on_stopping, on_drained
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop

@@ -70,6 +70,10 @@ class Session:
             self._socket.pause_reading()
         self._news.wake()
 
+    @property
+    def held_bytes(self) -> int:
+        return self._held_bytes
+
     def end(self, code: int, reason: str) -> None:
         """The client has closed, or is gone; the first that is said of it holds."""
         if self._end is None:
@@ -121,6 +125,7 @@ class Session:
     def _next_message(self) -> dict[str, Any]:
         payload, is_binary = self._messages.popleft()
         self._held_bytes -= len(payload) + MESSAGE_OVERHEAD_BYTES
+        self._socket.note_held()
         if self._held_bytes < HELD_HIGH_WATER_BYTES:
             self._socket.resume_reading()
         if is_binary:
@@ -169,6 +174,8 @@ class Session:
             self._socket.failHandshake("Access denied", 403)
         elif self._socket.is_established:
             self._messages.clear()
+            self._held_bytes = 0
+            self._socket.note_held()
             self._socket.close(code, reason)
 
     def _refuse(self, body: bytes, more: bool) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MOST_MESSAGE_BYTES = 16 * 1024 * 1024
 LEAST_PART_BYTES, MOST_PART_BYTES = 2 * 1024, 64 * 1024
 """Of what one read brings, before the clock is looked at: more where the parts before took less."""
+FREE_BYTES = 64 * 1024
+"""Of messages, for each client: more is counted."""
+TRY_AGAIN_LATER = 1013
 MOST_ARRIVED_BYTES = 256 * 1024
 """Not parsed yet: more is not read."""
 TURN_SECONDS = 0.002
@@ -61,6 +64,7 @@ class WebSocket(WebSocketServerProtocol):
         self._handshake: Deferred[Any] | None = None
         self._early = self._arrived = b""
         self._part_bytes = LEAST_PART_BYTES
+        self._message, self._counted_bytes = bytearray(), 0
         now = server.clock()
         self._heard_at, self._taken_at, self._unsent_bytes = now, now, 0
         self._pinged, self._closing_at = False, 0.0
@@ -161,11 +165,30 @@ class WebSocket(WebSocketServerProtocol):
         """autobahn keeps a list of all fragments, which costs far more than their bytes."""
         if not self.failedByMe:
             self._message += payload
+            if len(self._message) > FREE_BYTES:
+                self.note_held()
 
     def onMessageEnd(self) -> None:
         if self.is_established:
             self.session.feed(bytes(self._message), self.message_is_binary)
         self._message = bytearray()
+        self.note_held()
+
+    def note_held(self) -> None:
+        """Count what is held of its messages. A client for whose there is no memory is let go."""
+        held = len(self._message) + self.session.held_bytes
+        counted = held if held > FREE_BYTES else 0
+        if counted == self._counted_bytes:
+            return
+        if self._server.hold(self._counted_bytes, counted):
+            self._counted_bytes = counted
+        elif not self.failedByMe:
+            self._message = bytearray()
+            self._fail_connection(TRY_AGAIN_LATER, "Aurora holds as much as it may.")
+
+    def _hold_nothing(self) -> None:
+        self._server.hold(self._counted_bytes, 0)
+        self._counted_bytes = 0
 
     def onPing(self, payload: bytes) -> None:
         """Only the newest ping of a client that does not read is owed an answer (RFC 6455, 5.5.3)."""
@@ -246,6 +269,7 @@ class WebSocket(WebSocketServerProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._forget_pause()
         self._server.websockets.discard(self)
+        self._hold_nothing()
         self._seat.leave()
         self.blocked = False
         self.session.end(ABNORMAL_CODE, "")

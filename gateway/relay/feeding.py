@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
-from gateway.errors import GatewayError
+from gateway.errors import BodyTooLarge, GatewayError, MemoryFull, UpstreamBroke
+from gateway.memory import FREE_BYTES
 from gateway.offload import INLINE_BYTES, Offload
 from gateway.relay.delivery import UNWATCHED, Watcher
 from gateway.translation import EventStream
@@ -23,6 +24,10 @@ class Watching:
 
     def __init__(self, watcher: Watcher, offload: Offload) -> None:
         self._watcher, self._offload = watcher, offload
+
+    @property
+    def held_bytes(self) -> int:
+        return self._watcher.held_bytes
 
     async def feed(self, told: bytes) -> None:
         watcher = self._watcher
@@ -48,10 +53,17 @@ class Feeding:
     """What `events` makes of a server's pieces, and `watching` sees of it. Where more than
     INLINE_BYTES may have to be read at once, that is done on a thread."""
 
-    __slots__ = ("_offload", "events", "turns", "watching")
+    __slots__ = ("_hold", "_offload", "events", "turns", "watching")
 
-    def __init__(self, events: EventStream, watcher: Watcher, offload: Offload) -> None:
-        self.events, self._offload = events, offload
+    def __init__(
+        self,
+        events: EventStream,
+        watcher: Watcher,
+        offload: Offload,
+        hold: Callable[[int], None],
+    ) -> None:
+        """`hold` is told how much is held, and raises MemoryFull or BodyTooLarge."""
+        self.events, self._offload, self._hold = events, offload, hold
         self.watching, self.turns = Watching(watcher, offload), Turns()
 
     def parts(self, piece: bytes) -> Sequence[bytes]:
@@ -74,10 +86,19 @@ class Feeding:
         return told
 
     async def fed(self, part: bytes) -> bytes:
+        """Raises UpstreamBroke where more would have to be held than there is memory for."""
         events, held_bytes = self.events, self.events.held_bytes
+        if held_bytes > FREE_BYTES:
+            self._check_memory(held_bytes + self.watching.held_bytes)
         if held_bytes <= INLINE_BYTES:
             return events.feed(part)
         return await self._offload.run_to_the_end(held_bytes, events.feed, part)
+
+    def _check_memory(self, held_bytes: int) -> None:
+        try:
+            self._hold(held_bytes)
+        except (MemoryFull, BodyTooLarge) as error:
+            raise UpstreamBroke(str(error)) from None
 
     async def last(self) -> bytes:
         """What is still to be said at the end of the server's stream."""

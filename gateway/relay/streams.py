@@ -54,7 +54,7 @@ async def stream(answer: Answer, client: Client, crossing: Pairs, delivery: Deli
     error, before the client has seen an event; later Interrupted for a sentence that breaks off,
     and what broke any other off, once the client has been told."""
     events, pieces = _events(delivery), answer.pieces()
-    feeding = Feeding(events, delivery.watcher, delivery.offload)
+    feeding = Feeding(events, delivery.watcher, delivery.offload, client.charge.hold_answer)
     head = _stream_headers(crossing)
     with client.waiting.for_event(head):
         beginning = await _until_event(pieces, events, client)
@@ -105,7 +105,7 @@ async def go_on(answer: Answer, client: Client, delivery: Delivery) -> None:
     if answer.status != 200 or not is_stream:
         raise _did_not_go_on(answer)
     events, pieces = _events(delivery), answer.pieces()
-    feeding = Feeding(events, delivery.watcher, delivery.offload)
+    feeding = Feeding(events, delivery.watcher, delivery.offload, client.charge.hold_answer)
     async with pinging(client, events.ping):
         first = await anext(pieces, b"")
     told = await feeding.take_in(first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from gateway import headers, refusals, renaming
 from gateway.client import Client
@@ -17,6 +17,8 @@ from gateway.upstream import Answer
 
 MOST_TRANSLATED_BYTES = 64 * 2**20
 """A longer answer cannot be translated or renamed: the whole of it must be read for that."""
+ANSWER_COPIES = 2
+"""What a whole answer takes: as it came, and as it goes out."""
 MOST_HELD_BYTES = 2**20
 """Of an answer that goes out as it comes."""
 SENTENCES = frozenset({CHAT, COMPLETIONS})
@@ -88,7 +90,7 @@ async def translated(
     delivery: Delivery,
 ) -> None:
     """Read the whole, and hand it on as the delivery's translation and model have it."""
-    said = await read_whole(answer, MOST_TRANSLATED_BYTES)
+    said = await read_whole(answer, MOST_TRANSLATED_BYTES, client.charge.hold_answer)
     body, was_aborted = await delivery.offload.run(len(said), _retold, said, delivery)
     if was_aborted:
         raise Refused(refusals.STOPPED, answer.status, without_length(crossing), body)
@@ -110,11 +112,13 @@ def _retold(said: bytes, delivery: Delivery) -> tuple[bytes, bool]:
     return body, refusals.was_aborted(said)
 
 
-async def read_whole(answer: Answer, most_bytes: int) -> bytes:
-    """The body. Raises UpstreamUnreadable where it is longer than `most_bytes`."""
+async def read_whole(answer: Answer, most_bytes: int, hold: Callable[[int], None]) -> bytes:
+    """The body. Raises UpstreamUnreadable where it is longer than `most_bytes`, and what `hold` raises,
+    which is told how much there is."""
     body = bytearray()
     async for piece in answer.pieces():
         body += piece
+        hold(len(body) * ANSWER_COPIES)
         if len(body) > most_bytes:
             raise UpstreamUnreadable(
                 f"The provider {answer.provider.name!r} answered with more than {most_bytes} bytes."

@@ -15,6 +15,7 @@ from gateway.errors import (
     TooManyInBackground,
     UpstreamBroke,
 )
+from gateway.memory import Charge, Memory
 from gateway.offload import Offload
 from gateway.runs.pace import Pace
 from gateway.runs.run import Ended, Run
@@ -47,9 +48,10 @@ class Runs:
         *,
         pace: Pace = Pace(),  # noqa: B008 - frozen
         offload: Offload | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._store, self._most, self.pace = store, most, pace
-        self._offload = offload or Offload()
+        self._offload, self._memory = offload or Offload(), memory
         self._runs: dict[tuple[UUID, str], Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._working: dict[Run, asyncio.Task[None]] = {}
@@ -64,15 +66,19 @@ class Runs:
         """Once its row is there, it runs on whoever leaves. `request_bytes` are held until the
         answer begins.
 
-        Raises TooManyInBackground, NotReady where Aurora is stopping, and what `Store.begin` raises.
+        Raises TooManyInBackground, MemoryFull, NotReady where Aurora is stopping, and what `Store.begin` raises.
         """
         if self._is_stopping:
             raise NotReady("Aurora is stopping: it begins nothing in the background.")
-        run = Run(queued, request_bytes)
+        run = Run(queued, request_bytes, Charge(self._memory))
         self._check_room(run)
+        run.charge.hold_body(request_bytes)
         self._starting.add(run)
         try:
             await self._store.begin(queued)
+        except BaseException:  # whoever is cancelled gives back what it held, too
+            run.charge.free()
+            raise
         finally:
             self._starting.discard(run)
         self._runs[queued.owner, queued.id] = run
@@ -129,6 +135,7 @@ class Runs:
             beating.cancel()
             self._working.pop(run).cancel()
             run.be_over()
+            run.charge.free()
             self._runs.pop((run.copy.owner, run.copy.id), None)
 
     async def _worked(self, run: Run, working: asyncio.Task[None]) -> None:
@@ -144,7 +151,7 @@ class Runs:
             final.cancel()
         working.cancel()
         await asyncio.wait({working})
-        run.request_bytes = 0
+        run.begun()
         self._conclude(run)
 
     async def _work(self, run: Run, work: Work) -> None:

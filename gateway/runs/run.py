@@ -10,6 +10,7 @@ from enum import Enum
 from itertools import islice
 
 from gateway.errors import GatewayError, StateUnavailable, UpstreamBroke
+from gateway.memory import Charge
 from gateway.state import endings
 from gateway.state.values import RUNNING, Copy
 from gateway.translation.responses import Final, final
@@ -55,7 +56,9 @@ class Run:
     can go on from there.
     """
 
-    def __init__(self, queued: Copy, request_bytes: int = 0) -> None:
+    def __init__(self, queued: Copy, request_bytes: int = 0, charge: Charge | None = None) -> None:
+        self.charge = charge or Charge(None)
+        """What it holds in memory."""
         self.request_bytes = request_bytes
         """Of the call that waits for its answer: none once that has begun."""
         self._queued = self.copy = queued
@@ -72,6 +75,11 @@ class Run:
         self._closing: Numbered | None = None
         self._body_is_new = False
         self._changed = asyncio.Event()
+
+    def begun(self) -> None:
+        """The call is answered: nothing of its request is held any more."""
+        self.request_bytes = 0
+        self.charge.free_body()
 
     # What the server says.
 
@@ -97,6 +105,10 @@ class Run:
                 "The database takes nothing, or not as fast as the server tells it, and the "
                 "response has become too long to wait for it."
             )
+        try:
+            self.charge.hold_answer(self._held_bytes + size)
+        except GatewayError as error:
+            raise StateUnavailable(str(error)) from None
 
     def _add(self, number: int, event: bytes) -> None:
         self._last = number
@@ -179,6 +191,7 @@ class Run:
         for _, event in batch.events:
             self._let_go, _ = self._events.popleft()
             self._held_bytes -= len(event)
+        self.charge.hold_answer(self._held_bytes)
         if batch.body is self.copy.body:
             self._body_is_new = False
         self._note_fullness()

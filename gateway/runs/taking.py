@@ -74,7 +74,7 @@ class Taking:
             await self._take_whole(piece, ends=not message.get("more_body", False))
 
     def _begin(self, message: Message) -> None:
-        self._run.request_bytes = 0
+        self._run.begun()
         self._status = message["status"]
         content_type = headers.first(message["headers"], b"content-type") or b""
         if sse.is_stream(content_type):

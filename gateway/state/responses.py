@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from gateway.errors import InvalidRequest, UnknownConversation, UnknownResponse
@@ -176,6 +176,13 @@ def items(owner: UUID, ids: Sequence[str]) -> dict[str, bytes]:
     check_context(*chosen, param="input")
     pairs = (pair for found in chosen for pair in found.values_list("item_id", "body"))
     return {id: body.encode() for id, body in pairs}
+
+
+def stored_bytes(owners: Sequence[UUID]) -> dict[UUID, int]:
+    """The sizes of all items of each of these owners, of responses and conversations, in sum."""
+    found = StoredItem.objects.filter(owner__in=owners).values("owner")
+    sums = found.annotate(size=Sum("size_bytes")).values_list("owner", "size")
+    return dict(sums)
 
 
 def input_of(owner: UUID, id: str) -> QuerySet[StoredItem]:

@@ -22,6 +22,7 @@ from gateway.state import background, batch, conversations, responses, retention
 from gateway.state.backlog import Backlog, Entry, lost, until_gone
 from gateway.state.lane import Lane
 from gateway.state.pages import check_totals, page
+from gateway.state.stored_bytes import StoredBytes
 from gateway.state.values import (
     MOST_CONTEXT_ITEMS,
     Conversation,
@@ -50,10 +51,17 @@ class Store:
 
     Every look-up raises StateUnavailable when the database fails or does not answer within
     `limits.state_seconds`, and what is asked for by its id raises Unknown… where it is not there.
-    `retention_days` 0: nothing is kept, and what was kept before is removed.
+    `retention_days` 0: nothing is kept, and what was kept before is removed. `most_bytes_per_owner` 0: one may
+    store without a limit.
     """
 
-    def __init__(self, retention_days: int, limits: StateLimits | None = None) -> None:
+    def __init__(
+        self,
+        retention_days: int,
+        limits: StateLimits | None = None,
+        *,
+        most_bytes_per_owner: int = 0,
+    ) -> None:
         self._days = retention_days
         self._limits = limits = limits or StateLimits()
         self._lease = timedelta(seconds=limits.lease_seconds)
@@ -66,7 +74,17 @@ class Store:
             partial(self._writer.run_to_the_end, batch.write),
             partial(self._writer.run_to_the_end, responses.delete),
         )
+        self._sums = Lane("aurora-state-sums", threads=1, waiting=1, seconds=seconds)
+        sums = partial(self._sums.run_to_the_end, responses.stored_bytes)
+        self._stored = StoredBytes(most_bytes_per_owner, sums)
         self._tasks: list[asyncio.Task[None]] = []
+
+    def is_full(self, owner: UUID) -> bool:
+        """Whether this owner has stored as much as one may, as far as this process knows by now."""
+        if not self._stored.is_counting:
+            return False
+        self.start()
+        return self._stored.is_full(owner)
 
     @property
     def keeps(self) -> bool:
@@ -83,6 +101,7 @@ class Store:
             self._tasks = [
                 asyncio.create_task(self._backlog.write_all()),
                 asyncio.create_task(self._repeat(self._remove_old, ROUND_SECONDS)),
+                asyncio.create_task(self._repeat(self._stored.refresh, MORE_SECONDS)),
                 asyncio.create_task(
                     self._repeat(self._end_those_left, self._limits.lease_check_seconds)
                 ),
@@ -99,7 +118,12 @@ class Store:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._backlog.give_up("Aurora was stopped before they were written")
         left = seconds if is_empty else 0.0
-        return all([await lane.stop(left) for lane in (self._reader, self._writer, self._leases)])
+        return all(
+            [
+                await lane.stop(left)
+                for lane in (self._reader, self._writer, self._leases, self._sums)
+            ]
+        )
 
     def keep(self, copy: Copy) -> Entry:
         """Have `copy` written soon. Returns at once; what cannot be kept is counted in `lost`.
@@ -109,6 +133,7 @@ class Store:
         if not self.keeps:
             return lost(copy, "Aurora keeps no responses")
         self.start()
+        self._stored.add(copy.owner, copy.items_bytes)
         return self._backlog.add(copy)
 
     async def until_safe(self, entry: Entry) -> None:

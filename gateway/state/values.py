@@ -44,8 +44,12 @@ class Copy:
     @property
     def size_bytes(self) -> int:
         """About what it takes in memory."""
-        of_items = sum(map(len, self.items)) + sum(map(len, self.output))
-        return len(self.body) + of_items + ITEM_BYTES * self.count
+        return len(self.body) + self.items_bytes + ITEM_BYTES * self.count
+
+    @property
+    def items_bytes(self) -> int:
+        """Of its items, input and output."""
+        return sum(map(len, self.items)) + sum(map(len, self.output))
 
     @property
     def count(self) -> int:

@@ -101,10 +101,11 @@ def _work(exchange: Exchange, asked: Asked) -> Work:
     """The call as one whose client is a run, with a log line of its own."""
     request, of_the_call = exchange.client.request, exchange.record
     path = of_the_call.path + BENEATH
+    limits = replace(NOBODY_WAITS, memory=exchange.client.memory)
 
     async def work(send: Send, run: Run) -> None:
         record = Record(request.method, request.id, request.client, path, of_the_call.key)
-        client = Client(request, _nothing_more, send, NOBODY_WAITS)
+        client = Client(request, _nothing_more, send, limits)
         beneath = replace(exchange, client=client, record=record)
         try:
             await deliver_asked(beneath, asked)
@@ -119,6 +120,7 @@ def _work(exchange: Exchange, asked: Asked) -> Work:
             raise
         finally:
             client.end_waiting()
+            client.charge.free()
             record.status, record.sent_bytes = client.status, client.sent_bytes
             record.write()
 

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway import calls, paging
 from gateway.client import Watched
-from gateway.errors import InvalidRequest, UnknownItem
+from gateway.errors import STORAGE_FULL, InvalidRequest, StorageFull, UnknownItem
 from gateway.state.values import Conversation, Page, quoted
 from gateway.surrogates import mended_members
 from gateway.translation import Stamp
@@ -27,6 +27,7 @@ async def create(exchange: Exchange) -> None:
     metadata = await _metadata(exchange, members)
     with Watched(exchange.client):
         items = await _items(exchange, owner, members)
+        _check_room(exchange, owner)
         await _answer(exchange, await exchange.store.create_conversation(owner, metadata, items))
 
 
@@ -73,6 +74,7 @@ async def add_items(exchange: Exchange) -> None:
         raise InvalidRequest("The body must hold `items`.", param="items")
     with Watched(exchange.client):
         items = await _items(exchange, owner, members)
+        _check_room(exchange, owner)
         await exchange.store.add_items(owner, exchange.name("id"), items)
         await exchange.client.answer_json(200, paging.listed(Page(items, has_more=False)))
 
@@ -89,6 +91,12 @@ async def delete_item(exchange: Exchange) -> None:
     owner, id = _owner(exchange), exchange.name("id")
     with Watched(exchange.client):
         await _answer(exchange, await exchange.store.delete_item(owner, id, exchange.name("item")))
+
+
+def _check_room(exchange: Exchange, owner: UUID) -> None:
+    """Raises StorageFull."""
+    if exchange.store.keeps and exchange.store.is_full(owner):
+        raise StorageFull(STORAGE_FULL)
 
 
 def _owner(exchange: Exchange) -> UUID:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway import calls, dialects, failover, forms, refusals
 from gateway.abilities import NO_ABILITIES
@@ -12,6 +13,7 @@ from gateway.auth import Caller
 from gateway.endpoints import CHAT, COMPLETIONS, INVOCATIONS, MESSAGES, RESPONSES, STREAMED
 from gateway.errors import GatewayError, MissingRoute, UpstreamError, UpstreamStale
 from gateway.fleet import Place
+from gateway.memory import TRANSLATED_COPIES
 from gateway.offload import INLINE_BYTES
 from gateway.refusals import Lacks, Refused
 from gateway.relay import (
@@ -66,11 +68,13 @@ class Asked:
     """What is sent, where that is more than the call says; it tells which session the call is of."""
     size_bytes: int = 0
     """Of `prompt`, where that is more than the call says."""
+    kept_bytes: int = 0
+    """Of what `watcher` holds of the call, while its answer runs."""
     _translation: Translation | None = None
 
     async def put(self, exchange: Exchange, way: Way) -> tuple[Outgoing, Delivery]:
         """What is sent by `way`, and how its answer is handed on. Raises what `translate` does."""
-        body = await exchange.offload.run_to_the_end(self._most_bytes, self._body, way)
+        body = await exchange.offload.run_to_the_end(self.most_bytes, self._body, way)
         translation = self._translation
         delivery = Delivery(
             model=way.target.model,
@@ -82,7 +86,7 @@ class Asked:
             said_model=self.said_model,
             watcher=self.watcher or UNWATCHED,
             added=self.added,
-            begun=self.let_go,
+            begun=partial(self._begun, exchange),
             offload=exchange.offload,
         )
         return outgoing(exchange, way.provider, way.path, body), delivery
@@ -97,6 +101,11 @@ class Asked:
         self.sentence.begin()
         return self.sentence.body(way.target.model)
 
+    def _begun(self, exchange: Exchange) -> None:
+        self.let_go()
+        if self.sentence is None:
+            exchange.client.charge.hold_body(self.kept_bytes, 1)
+
     def let_go(self) -> None:
         """The call was answered: of what it said, only how its answer is brought back is needed. A
         sentence keeps it, for the server that may be asked for the rest."""
@@ -107,7 +116,7 @@ class Asked:
             self._translation.body = b""
 
     @property
-    def _most_bytes(self) -> int:
+    def most_bytes(self) -> int:
         """About what there is to read for whoever puts the call."""
         said = self.call.size_bytes if isinstance(self.call, calls.Call) else 0
         return max(self.size_bytes, said)
@@ -118,9 +127,9 @@ class Asked:
         headers, owner = exchange.client.request.headers, self.caller.key.owner
         if exchange.endpoint.path not in WITH_SESSIONS or self._said is None:
             return None
-        if self._most_bytes <= INLINE_BYTES:
+        if self.most_bytes <= INLINE_BYTES:
             return lambda: session_of(headers, self._said or {}, owner)
-        found = await exchange.offload.run(self._most_bytes, session_of, headers, self._said, owner)
+        found = await exchange.offload.run(self.most_bytes, session_of, headers, self._said, owner)
         return lambda: found
 
     def is_streamed(self, exchange: Exchange) -> bool:
@@ -146,6 +155,8 @@ async def deliver_asked(exchange: Exchange, asked: Asked) -> None:
         return exchange.pools.find(asked.call.selector, exchange.fleet.look(), paths)
 
     await _settle(exchange, asked, pool())
+    if asked.translate is not natively:
+        exchange.client.charge.hold_body(asked.most_bytes, TRANSLATED_COPIES)
     if asked.is_streamed(exchange):
         exchange.client.waiting.begin(lambda: early_head(exchange, asked.added))
     search = Search(exchange, pool, asked.caller.key.owner, await asked.session(exchange))

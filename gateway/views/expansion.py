@@ -36,6 +36,7 @@ async def whole(exchange: Exchange, owner: UUID, call: Call, ask: Ask) -> Whole:
     referenced = await exchange.store.items(owner, sorted(ask.references))
     added = sum(map(len, context)) + sum(map(len, referenced.values()))
     size = call.size_bytes + added
+    exchange.client.charge.hold_body(size)
     sent = await exchange.offload.run(size, expanded, call.members, ask, context, referenced)
     return Whole(sent, len(context), referenced, size)
 

@@ -16,6 +16,7 @@ from gateway.auth import Caller
 from gateway.calls import Call, joined
 from gateway.client import Watched
 from gateway.endpoints import RESPONSES
+from gateway.errors import STORAGE_FULL, StorageFull
 from gateway.routing import Way
 from gateway.state.values import Copy
 from gateway.translation import EventStream, Stamp, Translation, responses
@@ -144,6 +145,7 @@ async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
     ask = await exchange.offload.run(call.size_bytes, responses.read, call.members, stamp)
     sent = await whole(exchange, owner, call, ask)
     items = await exchange.offload.run(sent.size_bytes, ask.resolved, sent.referenced)
+    is_kept = ask.store and _can_store(exchange, owner, ask)
     return Creation(
         caller,
         call,
@@ -156,11 +158,22 @@ async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
         echo=Echo(
             ask.previous_response_id,
             ask.conversation,
-            store=ask.store and exchange.store.keeps,
-            store_refused=ask.store and not exchange.store.keeps,
+            store=is_kept,
+            store_refused=ask.store and not is_kept,
         ),
         pdfs=await read_pdfs(exchange, call, sent.members, responses.pdfs),
     )
+
+
+def _can_store(exchange: Exchange, owner: UUID, ask: Ask) -> bool:
+    """Raises StorageFull for a call that is of no use where nothing is kept of it."""
+    if not exchange.store.keeps:
+        return False
+    if not exchange.store.is_full(owner):
+        return True
+    if ask.background or ask.conversation is not None:
+        raise StorageFull(STORAGE_FULL)
+    return False
 
 
 def _asked(exchange: Exchange, creation: Creation) -> Asked:
@@ -173,4 +186,5 @@ def _asked(exchange: Exchange, creation: Creation) -> Asked:
         watcher,
         prompt=creation.members,
         size_bytes=creation.size_bytes,
+        kept_bytes=sum(map(len, creation.origin.items)) if is_kept else 0,
     )

@@ -103,6 +103,7 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
         ["0", str(2**40 + 1), "32MiB", "1e6"],
         "a whole number from 1",
     ),
+    "AURORA_MEMORY_BYTES": (0, [("0", 0), ("1073741824", 2**30)], ["-1", "1G", "half"], "from 0 to"),
     "AURORA_UPLOAD_STALL_SECONDS": (30, [("1", 1), ("3600", 3600)], ["0", "3601", "1.5"], "from 1 to 3600"),
     "AURORA_CLIENT_STALL_SECONDS": (60, [("1", 1), ("3600", 3600)], ["0", "3601", "-5"], "from 1 to 3600"),
     "AURORA_STREAM_HEAD_SECONDS": (15, [("1", 1), ("3600", 3600)], ["0", "3601", "soon"], "from 1 to 3600"),
@@ -132,6 +133,12 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
         "no name of a header",
     ),
     "AURORA_RESPONSES_RETENTION_DAYS": (30, [("0", 0), ("36500", 36_500)], ["-1", "36501", "0.5"], "from 0 to 36500"),
+    "AURORA_STORED_BYTES_PER_KEY": (
+        10_737_418_240,
+        [("0", 0), ("1048576", 2**20)],
+        ["-1", "10G"],
+        "from 0 to",
+    ),
     "AURORA_BACKGROUND_RESPONSES": (100, [("1", 1), ("10000", 10_000)], ["0", "10001", "many"], "from 1 to 10000"),
     "AURORA_LOG_LEVEL": (
         "info",

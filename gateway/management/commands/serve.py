@@ -99,6 +99,7 @@ def _serve(snapshot: Snapshot) -> None:
         client_stall_seconds=options["AURORA_CLIENT_STALL_SECONDS"],
         most_connections=options["AURORA_CLIENT_CONNECTIONS"],
         request_id=request_id,
+        hold=asgi.memory.moved,
         on_listening=partial(_announce, snapshot, first_login.is_open()),
         on_stopping=asgi.gateway.begin_to_stop,
         on_drained=partial(asgi.store.stop, STATE_SECONDS),

@@ -52,19 +52,26 @@ def state_limits() -> StateLimits:
 
 
 @pytest.fixture
+def most_stored_bytes() -> int:
+    """Of one owner; 0: without a limit."""
+    return 0
+
+
+@pytest.fixture
 def mount(  # noqa: PLR0917 - fixtures come by name
     server_thread: ServerThread,
     vllm: ScriptedVllm,
     limits: Limits,
     keys: dict[str, KeyEntry],
     state_limits: StateLimits,
+    most_stored_bytes: int,
     transactional_db: Any,
 ) -> Iterator[Mount]:
     """`mount(*providers)` is a gateway of its own on the shared database. It ends before `vllm`."""
     mounted: list[MountedGateway] = []
 
     def mount_one(*providers: ProviderEntry, **options: Any) -> MountedGateway:
-        store = Store(30, state_limits)
+        store = Store(30, state_limits, most_bytes_per_owner=most_stored_bytes)
         gateway = MountedGateway(server_thread, limits, store=store, **{"pace": QUICK, **options})
         gateway.publish(*providers, keys=keys)
         mounted.append(gateway)

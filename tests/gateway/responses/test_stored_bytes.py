@@ -1,0 +1,102 @@
+"""What one key may store is bounded; whoever has more is still answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from gateway.state.stored_bytes import StoredBytes
+from tests.gateway.responses.conftest import server
+from tests.gateway.responses.making import OTHER_KEY, RESPONSES, TRANSLATED, create, events_of, show
+from tests.mounted import MASTER_KEY, error_of
+from tests.patience import PATIENCE_SECONDS
+from tests.processes import eventually
+
+MOST = 10_000
+LARGE = "a" * MOST
+
+
+@pytest.fixture
+def most_stored_bytes() -> int:
+    return MOST
+
+
+@pytest.fixture
+def full(mount, vllm):
+    """A gateway whose master key has stored as much as it may."""
+    gateway = mount(server(vllm, TRANSLATED))
+    kept = gateway.post(RESPONSES, create(LARGE))
+    assert kept.json["store"] is True
+    assert show(gateway, kept.json["id"]).status == 200
+    return gateway
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_over_the_limit_is_given_and_not_kept(full, stream):
+    answer = full.post(RESPONSES, create(stream=stream))
+
+    said = events_of(answer.body)[-1]["response"] if stream else answer.json
+    assert (answer.status, said["store"]) == (200, False)
+    assert show(full, said["id"]).status == 404
+
+
+def test_what_is_of_no_use_without_being_kept_is_refused(full):
+    for answer in (
+        full.post(RESPONSES, create(background=True)),
+        full.post("/v1/conversations", {}),
+    ):
+        assert (answer.status, error_of(answer)["code"]) == (429, "storage_full")
+        assert "AURORA_STORED_BYTES_PER_KEY" in error_of(answer)["message"]
+
+
+def test_a_conversation_takes_nothing_more(mount, vllm):
+    gateway = mount(server(vllm, TRANSLATED))
+    id = gateway.post("/v1/conversations", {}).json["id"]
+    gateway.post(RESPONSES, create(LARGE))
+
+    item = {"type": "message", "role": "user", "content": "Hi"}
+    added = gateway.post(f"/v1/conversations/{id}/items", {"items": [item]})
+    called = gateway.post(RESPONSES, create(conversation=id))
+
+    for answer in (added, called):
+        assert (answer.status, error_of(answer)["code"]) == (429, "storage_full")
+
+
+def test_other_keys_store_on(full):
+    answer = full.post(RESPONSES, create(), key=OTHER_KEY)
+
+    assert answer.json["store"] is True
+
+
+def test_another_process_learns_of_it(full, mount, vllm):
+    other = mount(server(vllm, TRANSLATED))
+
+    eventually(lambda: other.post(RESPONSES, create()).json["store"] is False)
+    assert other.post(RESPONSES, create(), key=MASTER_KEY).json["store"] is False
+
+
+def test_what_comes_while_it_is_summed_up_counts():
+    async def work() -> tuple[bool, bool, bool]:
+        owner, asked, may_answer = uuid4(), [], asyncio.Event()
+
+        async def sums(owners: Sequence[UUID]) -> dict[UUID, int]:
+            asked.append(owners)
+            await may_answer.wait()
+            return {owner: 90}
+
+        stored = StoredBytes(100, sums)
+        first = stored.is_full(owner)
+        summing = asyncio.create_task(stored.refresh())
+        await asyncio.sleep(0)
+        stored.add(owner, 9)
+        may_answer.set()
+        await summing
+        before = stored.is_full(owner)
+        stored.add(owner, 1)
+        assert asked == [[owner]]
+        return first, before, stored.is_full(owner)
+
+    assert asyncio.run(asyncio.wait_for(work(), PATIENCE_SECONDS)) == (False, False, True)
