@@ -6,7 +6,6 @@ Exit status 0: nothing failed, was lost or doubled; 1: something was; 2: they co
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psycopg
+import uvloop
 
 from bench.processes import CannotStart, cores, pinned
 from bench.torture import edits, fuzz, kills, outage, slow_database, stops
@@ -38,7 +38,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="torture-") as folder, pinned(load_core):
         stage = Stage(Path(folder), gateway_core, load_core, given.database, given.quick)
         try:
-            results = asyncio.run(_run(stage, given.only or list(TRIALS)))
+            results = uvloop.run(_run(stage, given.only or list(TRIALS)))
         except (CannotStart, psycopg.OperationalError) as error:
             print(error, file=sys.stderr)
             return 2

@@ -17,11 +17,11 @@ PATHS = (
     "/v1/rerank",
     "/v1/models",
     "/p/vllm/tokenize",
-    "/api/providers",
-    "/api/keys",
-    "/admin/login/",
     "/health",
 )
+DJANGO_PATHS = ("/api/providers", "/api/keys", "/admin/login/")
+DJANGO_SHARE = 0.03
+"""Of the requests: each costs ten times as much as the others."""
 METHODS = ("POST", "POST", "POST", "GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "BREW")
 HEADERS = (
     "accept: */*",
@@ -79,7 +79,7 @@ def requests(seed: int, key: str) -> Iterator[bytes]:
 
 
 def _head(chance: random.Random, key: str, length: int) -> bytes:
-    target = chance.choice(PATHS)
+    target = chance.choice(DJANGO_PATHS if chance.random() < DJANGO_SHARE else PATHS)
     if chance.random() < 0.1:
         target += chance.choice(
             ("/", "//", "/%2e%2e/x", "?a=%zz", "?" + "q" * 200, "/\u00e9", "#f")
