@@ -34,7 +34,7 @@ from tests.scripted_vllm import ScriptedVllm
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SOME_ROUNDS_SECONDS = 0.1
-THREADS = "aurora-"
+THREADS = ("aurora-background", "aurora-database")
 
 
 class Watch:
