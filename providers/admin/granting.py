@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib.auth.models import Group, User
-from django.db import connection, models, transaction
+from django.db import connection, models
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from providers import staff_rights
@@ -29,7 +29,8 @@ class GrantsNoMore(ModelAdmin):
         return super().has_delete_permission(request, obj) and self._is_within(request, obj)
 
     def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Locked while it is edited: it must not come by more between the look and the change."""
+        """Locked while it is edited, with what refers to it, such as its groups: it must not come by
+        more between the look and the change."""
         found = super().get_object(request, *args, **kwargs)
         if found is not None and request.method == "POST" and connection.in_atomic_block:
             found.refresh_from_db(from_queryset=self.model.objects.select_for_update())
@@ -63,13 +64,6 @@ class UsersWithinRights(GrantsNoMore):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
         return fields if request.user.is_superuser else (*fields, "is_superuser")
-
-    def user_change_password(
-        self, request: HttpRequest, id: str, form_url: str = ""
-    ) -> HttpResponse:
-        with transaction.atomic():
-            answer: HttpResponse = super().user_change_password(request, id, form_url)
-            return answer
 
 
 class GroupsWithinRights(GrantsNoMore):

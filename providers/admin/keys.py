@@ -60,7 +60,9 @@ class KindFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
         value = self.value()
-        return queryset.filter(kind=value) if value else queryset
+        if not value:
+            return queryset
+        return queryset.filter(kind=value) if value in ApiKey.Kind.values else queryset.none()
 
 
 @admin.register(ApiKey)
