@@ -27,6 +27,7 @@ from gateway.fleet import Fleet  # noqa: E402
 from gateway.header_names import Rules  # noqa: E402
 from gateway.memory import Memory  # noqa: E402
 from gateway.routing import Settings  # noqa: E402
+from gateway.state.spool import Spool  # noqa: E402
 from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
 from providers import discovery  # noqa: E402
@@ -49,9 +50,11 @@ limits = Limits(
     head_seconds=options["AURORA_STREAM_HEAD_SECONDS"],
     memory=memory,
 )
+spool = Spool(settings.DATA_DIR / "spool", options["AURORA_SPOOL_BYTES"])
 store = Store(
     retention_days=options["AURORA_RESPONSES_RETENTION_DAYS"],
     most_bytes_per_owner=options["AURORA_STORED_BYTES_PER_KEY"],
+    spool=spool if spool.most_bytes else None,
 )
 door = Door(connections=options["AURORA_UPSTREAM_CONNECTIONS"])
 header_rules = Rules.of(options["AURORA_PASSED_HEADERS"], options["AURORA_DROPPED_HEADERS"])

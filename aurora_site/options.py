@@ -161,7 +161,7 @@ def database_url(value: str) -> str:
 OPTIONS = (
     Option("AURORA_HOST", host, "0.0.0.0", "Address that `serve` listens on."),  # noqa: S104 - a server in a container
     Option("AURORA_PORT", whole(0, 65535), "8080", "Port that `serve` listens on; 0 takes a free one."),
-    Option("AURORA_DATA_DIR", path, "data", "Folder for the database and the generated keyring."),
+    Option("AURORA_DATA_DIR", path, "data", "Folder for the database, the generated keyring, and responses that wait for the database."),
     Option("DATABASE_URL", database_url, "", "Another database, such as postgres://user:password@host/name; SQLite in the data folder without it.", is_secret=True),
     Option("AURORA_CONFIG", path, "", "A YAML file with providers; without it `config.yaml` is read if it is there."),
     Option("AURORA_MASTER_KEY", secret, "", "Master keys to accept, comma-separated, of 16 or more characters. Changing it retires, at the next start, those that it held before.", is_secret=True),
@@ -187,6 +187,7 @@ OPTIONS = (
     Option("AURORA_PASSED_HEADERS", header_names, "", "Headers of requests that go on to vLLM servers although their names look like a sign-on proxy's, such as X-User-Id, comma-separated. Set it only if no such proxy trusts them behind Aurora."),
     Option("AURORA_RESPONSES_RETENTION_DAYS", whole(0, 36_500), "30", "How many days responses and unused conversations are kept; with 0 none are, and those kept before are removed."),
     Option("AURORA_STORED_BYTES_PER_KEY", whole(0, 2**50), str(10 * 2**30), "Most bytes of stored responses and conversations of one key, about; over it its responses are not kept, and say so, and nothing is added to its conversations. 0: no limit."),
+    Option("AURORA_SPOOL_BYTES", whole(0, 2**40), str(256 * 2**20), "Most bytes of stored responses that one process keeps in `spool` in the data folder while the database does not take them; over it responses are dropped. With 0 they wait in memory alone."),
     Option("AURORA_BACKGROUND_RESPONSES", whole(1, 10_000), "100", "Most responses that one process generates in the background at once; one more is answered 429."),
     Option("AURORA_LOG_LEVEL", log_level, "info", "Least severe log lines that are written."),
     Option("AURORA_LOG_FORMAT", one_of("auto", "json", "text"), "auto", "How log lines are written: json, one object a line; text, for people; auto: text on a terminal, json elsewhere."),

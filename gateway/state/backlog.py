@@ -5,58 +5,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from uuid import UUID
 
 from django.db import Error as DatabaseFailure
 
 from gateway.errors import StateUnavailable
-from gateway.state.batch import Write
-from gateway.state.losses import Losses
+from gateway.state.counter import Counter
+from gateway.state.parcels import Parcel
+from gateway.state.spool import Found, Place, Spool
+from gateway.state.spool.records import State
 from gateway.state.values import MOST_CONTEXT_ITEMS, Copy, StateLimits, is_id
-from gateway.state.waiting_items import WaitingItems
+from gateway.state.waiting import Entry, Waiting
 
 log = logging.getLogger("aurora.state")
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A copy that waits. `gone` is set once it waits no more, written or lost."""
-
-    copy: Copy
-    is_deleted: bool = False
-    lost: str = ""
-    """Why it is not kept."""
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    safe: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once its answer may end: it is gone, or its safety is waited for in vain."""
-
-    def leave(self) -> None:
-        self.gone.set()
-        self.safe.set()
 
 
 class Backlog:
     """Belongs to one event loop.
 
     `write` writes a batch, and gives the reason why each is lost, "" for what is kept. While it fails,
-    what waits goes on waiting: nothing is lost but what finds no room.
+    what waits goes on waiting, in `spool` if there is one: nothing is lost but what finds no room.
     """
 
     def __init__(
         self,
         limits: StateLimits,
-        write: Callable[[Sequence[Write]], Awaitable[list[str]]],
+        write: Callable[[Sequence[Parcel]], Awaitable[list[str]]],
         delete: Callable[[UUID, str], Awaitable[None]],
+        spool: Spool | None = None,
     ) -> None:
         self._limits, self._write, self._delete = limits, write, delete
-        self._entries: dict[tuple[UUID, str], Entry] = {}
-        self._items = WaitingItems()
-        self._held_bytes = 0
+        self._spool = spool
+        self.waiting = Waiting()
         self._filled = asyncio.Event()
         self._is_slow = False
-        self.losses = Losses()
+        self.losses = Counter("responses that were not kept")
+        self._late = Counter("answers that ended before their response was safe")
 
     def add(self, copy: Copy) -> Entry:
         """Returns at once. What cannot be kept is counted as lost, and its entry says why."""
@@ -64,11 +50,12 @@ class Backlog:
         if reason:
             self.losses.add(reason)
             return lost(copy, reason)
-        entry = Entry(copy)
-        self._entries[copy.owner, copy.id] = entry
-        self._items.add(copy)
-        self._held_bytes += copy.size_bytes
-        self._filled.set()
+        entry = Entry.of(copy)
+        self._take_in(entry)
+        if self._spool is not None:
+            entry.is_spooling = True
+            is_needed, on_disk = partial(_is_needed, entry), partial(self._be_on_disk, entry)
+            self._spool.put(copy, is_needed, on_disk)
         self._note_safety(entry)
         return entry
 
@@ -77,46 +64,72 @@ class Backlog:
             return "its id is none that could be kept"
         if copy.count > MOST_CONTEXT_ITEMS:
             return f"it has {copy.count} items, and could not be continued"
-        if (copy.owner, copy.id) in self._entries:
+        if self.waiting.find(copy.owner, copy.id) is not None:
             return "one with its id waits already"
-        if len(self._entries) >= self._limits.queued_copies:
-            return f"{len(self._entries)} others wait to be written"
-        if self._held_bytes + copy.size_bytes > self._limits.queued_bytes:
-            return f"{self._held_bytes} bytes wait to be written"
+        return self._lack_of_room(copy)
+
+    def _lack_of_room(self, copy: Copy) -> str:
+        waiting, limits = self.waiting, self._limits
+        if waiting.loose >= limits.queued_copies:
+            return f"{waiting.loose} others wait to be written"
+        if waiting.loose_bytes + copy.size_bytes > limits.queued_bytes:
+            return f"{waiting.loose_bytes} bytes wait to be written"
+        if self._spool is not None and not waiting.has_room(copy, self._spool.most_bytes):
+            return f"the spool is full: {waiting.charged_bytes} bytes wait to be written"
         return ""
 
-    def find(self, owner: UUID, id: str) -> Entry | None:
-        """The entry, deleted ones too."""
-        return self._entries.get((owner, id))
+    def adopt(self, left: Iterable[Found]) -> None:
+        """Write what another process has left, too."""
+        for found in left:
+            if self.waiting.find(found.mark.owner, found.mark.id) is None:
+                self._take_in(Entry.found(found))
+            elif self._spool is not None:
+                self.losses.add("one with its id waits already")
+                self._spool.note(found.place, State.WRITTEN)
 
-    def of_conversation(self, owner: UUID, id: str) -> Entry | None:
-        """The last that is to be added to this conversation."""
-        return next((e for e in self._newest_first() if _is_in(e.copy, owner, id)), None)
+    def _take_in(self, entry: Entry) -> None:
+        self.waiting.add(entry)
+        self._filled.set()
 
-    def item(self, owner: UUID, id: str) -> bytes | None:
-        """The newest item with this id."""
-        return self._items.newest(owner, id)
+    def _be_on_disk(self, entry: Entry, place: Place | None) -> None:
+        """`place` is None where it could not be put there, or had been written before."""
+        entry.is_spooling = False
+        if place is not None and self._spool is not None:
+            if entry.gone.is_set():
+                self._spool.note(place, State.WRITTEN)
+                return
+            self.waiting.put_in_place(entry, place)
+            if entry.is_deleted:
+                self._spool.note(place, State.DELETED)
+            if self.waiting.held_bytes > self._limits.held_bytes:
+                self.waiting.spill(entry)
+        self._note_safety(entry)
 
-    def mark_deleted(self, entry: Entry) -> None:
-        """Its items are found no more."""
+    async def delete(self, entry: Entry) -> None:
+        """From now on it is unknown, after a restart as well. Its items are found no more."""
         entry.is_deleted = True
-        self._items.remove(entry.copy)
-
-    def _newest_first(self) -> Iterator[Entry]:
-        return reversed(self._entries.values())
+        self.waiting.hide_items(entry)
+        if entry.place is not None and self._spool is not None:
+            noted = self._spool.note(entry.place, State.DELETED)
+            await asyncio.wait({noted}, timeout=self._limits.disk_seconds)
 
     async def until_safe(self, entry: Entry) -> None:
-        """Until the end of its answer may go out: it is written or lost, or has waited in vain."""
-        await _within(entry.safe, self._limits.settle_seconds)
+        """Until the end of its answer may go out: it is written or lost, or the database is slow or
+        gone and it is in the spool. It has waited in vain after the seconds that `StateLimits` say."""
+        limits = self._limits
+        seconds = limits.disk_seconds if self._is_slow else limits.settle_seconds
+        if not await _within(entry.safe, seconds) and entry.place is None:
+            self._late.add("neither the database nor the spool takes it")
 
     def _note_safety(self, entry: Entry) -> None:
-        if self._is_slow:
+        if self._is_slow and not entry.is_spooling:
             entry.safe.set()
 
     def _be_slow(self) -> None:
-        self._is_slow = True
-        for entry in self._entries.values():
-            self._note_safety(entry)
+        if not self._is_slow:
+            self._is_slow = True
+            for entry in self.waiting:
+                self._note_safety(entry)
 
     async def write_all(self) -> None:
         """Write what comes, in the order in which it came. Runs until it is cancelled."""
@@ -136,8 +149,8 @@ class Backlog:
         """The oldest, as many as are written in one transaction: `copies` at most, one at least."""
         batch: list[Entry] = []
         size_bytes = 0
-        for entry in self._entries.values():
-            size_bytes += entry.copy.size_bytes
+        for entry in self.waiting:
+            size_bytes += entry.size_bytes
             if batch and (len(batch) >= copies or size_bytes > self._limits.batch_bytes):
                 break
             batch.append(entry)
@@ -155,19 +168,18 @@ class Backlog:
         return True
 
     async def _write_batch(self, batch: Sequence[Entry]) -> None:
-        writes = [Write(entry.copy, entry.is_deleted) for entry in batch]
-        reasons = await self._written(writes)
-        for entry, write, reason in zip(batch, writes, reasons, strict=True):
-            if entry.is_deleted and not write.is_deleted and not reason:
-                await self._delete(entry.copy.owner, entry.copy.id)
+        parcels = [Parcel(entry.copy, entry.place, entry.is_deleted) for entry in batch]
+        reasons = await self._written(parcels)
+        for entry, parcel, reason in zip(batch, parcels, reasons, strict=True):
+            if entry.is_deleted and not parcel.is_deleted and not reason:
+                await self._delete(entry.owner, entry.id)
             if reason:
                 self.losses.add(reason)
-            entry.lost = reason
-            self._drop(entry)
+            self._drop(entry, reason)
 
-    async def _written(self, writes: Sequence[Write]) -> list[str]:
+    async def _written(self, parcels: Sequence[Parcel]) -> list[str]:
         """As `write` gives it. One that takes long holds no answer up."""
-        writing = asyncio.ensure_future(self._write(writes))
+        writing = asyncio.ensure_future(self._write(parcels))
         try:
             done, _ = await asyncio.wait({writing}, timeout=self._limits.slow_seconds)
             if not done:
@@ -176,33 +188,50 @@ class Backlog:
         finally:
             writing.cancel()
 
-    def _drop(self, entry: Entry) -> None:
-        del self._entries[entry.copy.owner, entry.copy.id]
-        self._items.remove(entry.copy)
-        self._held_bytes -= entry.copy.size_bytes
-        if not self._entries:
+    def _drop(self, entry: Entry, reason: str) -> None:
+        if entry.place is not None and self._spool is not None:
+            self._spool.note(entry.place, State.WRITTEN)
+        self._let_go(entry, reason)
+
+    def _let_go(self, entry: Entry, reason: str) -> None:
+        entry.lost = reason
+        self.waiting.remove(entry)
+        if not self.waiting:
             self._filled.clear()
         entry.leave()
 
     async def emptied(self, seconds: float) -> bool:
         """Whether all that waits is gone within `seconds`."""
-        last = next(self._newest_first(), None)
+        last = self.waiting.newest()
         return last is None or await until_gone(last, seconds)
 
     def give_up(self, reason: str) -> None:
-        if self._entries:
-            self.losses.add(reason, len(self._entries))
-        for entry in list(self._entries.values()):
-            entry.lost = reason
-            self._drop(entry)
+        """What is in no spool is lost; the rest is written after the next start. The log says so."""
+        entries = list(self.waiting)
+        loose = [entry for entry in entries if entry.place is None]
+        if loose:
+            self.losses.add(reason, len(loose))
+        if len(loose) < len(entries):
+            log.warning(
+                "%d responses wait in the spool; they are written by another process of this data"
+                " folder, or after the next start",
+                len(entries) - len(loose),
+            )
+        for entry in entries:
+            self._let_go(entry, reason if entry.place is None else "")
         self.losses.tell(reason)
 
 
 def lost(copy: Copy, reason: str) -> Entry:
     """One that waits for nothing: it is not kept."""
-    entry = Entry(copy, lost=reason)
+    entry = Entry.of(copy)
+    entry.lost = reason
     entry.leave()
     return entry
+
+
+def _is_needed(entry: Entry) -> bool:
+    return not entry.gone.is_set()
 
 
 async def until_gone(entry: Entry, seconds: float) -> bool:
@@ -216,7 +245,3 @@ async def _within(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _is_in(copy: Copy, owner: UUID, conversation: str) -> bool:
-    return copy.owner == owner and copy.conversation == conversation

@@ -7,21 +7,21 @@ is done on the threads of three lanes: readings do not wait behind slow writings
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from gateway.errors import InvalidRequest, NotStored, StateUnavailable, UnknownResponse
-from gateway.state import background, batch, conversations, responses, retention
-from gateway.state.backlog import Backlog, Entry, lost, until_gone
+from gateway.errors import InvalidRequest, NotStored
+from gateway.state import background, conversations, parcels, responses, retention
+from gateway.state.arrivals import Arrivals, check_undeleted
+from gateway.state.backlog import Backlog, lost
 from gateway.state.lane import Lane
 from gateway.state.pages import check_totals, page
+from gateway.state.rounds import MORE_SECONDS, repeat
+from gateway.state.spool import Spool
 from gateway.state.stored_bytes import StoredBytes
 from gateway.state.values import (
     MOST_CONTEXT_ITEMS,
@@ -33,17 +33,17 @@ from gateway.state.values import (
     StateLimits,
     is_id,
 )
+from gateway.state.waiting import Entry
 
 ROUND_SECONDS = 60.0
 BATCHES_A_ROUND = 100
-MORE_SECONDS = 1.0
-"""Until the next round where one did not come to the end."""
+SPOOL_SECONDS = 0.5
+"""What the spool gets to write the last records when the process stops."""
 READERS = 3
 MOST_REFERENCES = 1000
 
 T = TypeVar("T")
 Events = Sequence[tuple[int, bytes]]
-log = logging.getLogger("aurora.state")
 
 
 class Store:
@@ -52,7 +52,8 @@ class Store:
     Every look-up raises StateUnavailable when the database fails or does not answer within
     `limits.state_seconds`, and what is asked for by its id raises Unknown… where it is not there.
     `retention_days` 0: nothing is kept, and what was kept before is removed. `most_bytes_per_owner` 0: one may
-    store without a limit.
+    store without a limit. What waits for the database waits in `spool`, and without one in memory
+    alone.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Store:
         limits: StateLimits | None = None,
         *,
         most_bytes_per_owner: int = 0,
+        spool: Spool | None = None,
     ) -> None:
         self._days = retention_days
         self._limits = limits = limits or StateLimits()
@@ -71,12 +73,15 @@ class Store:
         self._leases = Lane("aurora-state-lease", threads=1, waiting=waiting, seconds=seconds)
         self._backlog = Backlog(
             limits,
-            partial(self._writer.run_to_the_end, batch.write),
+            partial(self._writer.run_to_the_end, parcels.write),
             partial(self._writer.run_to_the_end, responses.delete),
+            spool,
         )
         self._sums = Lane("aurora-state-sums", threads=1, waiting=1, seconds=seconds)
         sums = partial(self._sums.run_to_the_end, responses.stored_bytes)
         self._stored = StoredBytes(most_bytes_per_owner, sums)
+        self._spool = spool
+        self._arrivals = Arrivals(self._backlog, spool, self._reader, limits)
         self._tasks: list[asyncio.Task[None]] = []
 
     def is_full(self, owner: UUID) -> bool:
@@ -100,15 +105,15 @@ class Store:
         if not self._tasks:
             self._tasks = [
                 asyncio.create_task(self._backlog.write_all()),
-                asyncio.create_task(self._repeat(self._remove_old, ROUND_SECONDS)),
-                asyncio.create_task(self._repeat(self._stored.refresh, MORE_SECONDS)),
-                asyncio.create_task(
-                    self._repeat(self._end_those_left, self._limits.lease_check_seconds)
-                ),
+                asyncio.create_task(repeat(self._remove_old, ROUND_SECONDS)),
+                asyncio.create_task(repeat(self._stored.refresh, MORE_SECONDS)),
+                asyncio.create_task(repeat(self._end_those_left, self._limits.lease_check_seconds)),
+                asyncio.create_task(repeat(self._take_over, self._limits.lease_check_seconds)),
             ]
 
     async def stop(self, seconds: float = 5.0) -> bool:
-        """Write what waits, for as long as `seconds`. Whether the threads have ended as well.
+        """Write what waits, for as long as `seconds`; the rest stays in the spool. Whether the threads
+        have ended as well.
 
         They do not while a database leaves a question open; they hold up no end of the process.
         """
@@ -116,6 +121,8 @@ class Store:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._spool is not None:
+            await self._spool.close(SPOOL_SECONDS)
         self._backlog.give_up("Aurora was stopped before they were written")
         left = seconds if is_empty else 0.0
         return all(
@@ -146,11 +153,12 @@ class Store:
         self._backlog.losses.add(reason)
 
     async def response(self, owner: UUID, id: str) -> Kept:
-        entry = self._backlog.find(owner, id)
-        if entry is None:
-            return await self._looked_up(responses.read, owner, id)
-        _check_undeleted(entry)
-        copy = entry.copy
+        entry = self._backlog.waiting.find(owner, id)
+        if entry is not None:
+            check_undeleted(entry)
+        copy = await self._arrivals.held(entry)
+        if copy is None:
+            return await self._looked_up(self._reader, responses.read, owner, id)
         return Kept(copy.id, copy.body, copy.status, copy.background)
 
     async def context(self, owner: UUID, id: str) -> list[bytes]:
@@ -160,16 +168,21 @@ class Store:
         """
         links: list[Copy] = []
         earlier: str | None = id
-        while earlier is not None and (entry := self._backlog.find(owner, earlier)):
+        while earlier is not None and (entry := self._backlog.waiting.find(owner, earlier)):
             if not links:
-                _check_undeleted(entry)
-            if entry.copy.conversation is not None:  # it began with what only the database knows
-                await self._until_gone(entry)
+                check_undeleted(entry)
+            if entry.conversation is not None:  # it began with what only the database knows
+                await self._arrivals.gone(entry)
                 break
-            links.append(entry.copy)
-            earlier = entry.copy.previous
+            copy = await self._arrivals.held(entry)
+            if copy is None:
+                break
+            links.append(copy)
+            earlier = copy.previous
         look = responses.context_through if links else responses.context
-        found = await self._looked_up(look, owner, earlier) if earlier is not None else []
+        found = []
+        if earlier is not None:
+            found = await self._looked_up(self._reader, look, owner, earlier)
         for copy in reversed(links):
             found += [*copy.items, *copy.output]
         check_totals(len(found), sum(map(len, found)), param="previous_response_id")
@@ -186,10 +199,19 @@ class Store:
             raise InvalidRequest(
                 f"`input` may refer to {MOST_REFERENCES} items at most.", param="input"
             )
-        waiting = {id: self._backlog.item(owner, id) for id in sought}
+        waiting = {id: self._backlog.waiting.item(owner, id) for id in sought}
         found = {id: item for id, item in waiting.items() if item is not None}
-        others = sorted(sought - set(found))
-        return found | (await self._reader.run(responses.items, owner, others) if others else {})
+        return found | await self._items_written(owner, sorted(sought - set(found)))
+
+    async def _items_written(self, owner: UUID, ids: Sequence[str]) -> dict[str, bytes]:
+        """Those in the database, once all that may hold others of them is there."""
+        if not ids:
+            return {}
+        found = await self._reader.run(responses.items, owner, ids)
+        if len(found) < len(ids):
+            await self._arrivals.of_owner(owner)
+            found = await self._reader.run(responses.items, owner, ids)
+        return found
 
     async def input_items(
         self,
@@ -202,22 +224,22 @@ class Store:
         before: str | None = None,
     ) -> Page:
         """Of its own request alone. Raises InvalidRequest where a cursor is no item's id."""
-        await self._settled(owner, id)
+        await self._arrivals.settled(owner, id)
 
         def read(owner: UUID, id: str) -> Page:
             items = responses.input_of(owner, id)
             return page(items, limit=limit, order=order, after=after, before=before)
 
-        return await self._of_response(self._reader, read, owner, id)
+        return await self._looked_up(self._reader, read, owner, id)
 
     async def delete(self, owner: UUID, id: str) -> None:
         """From now on it is unknown. What continues from it still does."""
-        entry = self._backlog.find(owner, id)
+        entry = self._backlog.waiting.find(owner, id)
         if entry is None:
-            await self._of_response(self._writer, responses.delete, owner, id)
+            await self._looked_up(self._writer, responses.delete, owner, id)
         else:
-            _check_undeleted(entry)
-            self._backlog.mark_deleted(entry)
+            check_undeleted(entry)
+            await self._backlog.delete(entry)
 
     async def begin(self, copy: Copy) -> None:
         """A row for what is about to be generated, with a status of RUNNING, leased to this process.
@@ -235,7 +257,7 @@ class Store:
             )
         self.start()
         if copy.previous is not None:
-            await self._settled(copy.owner, copy.previous)
+            await self._arrivals.settled(copy.owner, copy.previous)
         await self._leases.run(background.begin, copy, self._lease)
 
     async def beat(
@@ -270,7 +292,7 @@ class Store:
         What nobody generates any more is cancelled at once; what is final stays as it is. Raises
         InvalidRequest for one that was not made in the background.
         """
-        await self._settled(owner, id)
+        await self._arrivals.settled(owner, id)
         return await self._of_response(self._leases, background.ask_to_cancel, owner, id)
 
     async def events(
@@ -330,13 +352,13 @@ class Store:
         """All its items, oldest first. Raises InvalidRequest where they are too many to continue."""
         return await self._of_conversation(self._reader, conversations.context, owner, id)
 
-    async def _looked_up(self, look: Callable[[UUID, str], T], owner: UUID, id: str) -> T:
-        """As `_of_response`, but what is unknown is looked for again shortly."""
-        for _ in range(self._limits.looks - 1 if self.keeps else 0):
-            with contextlib.suppress(UnknownResponse):
-                return await self._of_response(self._reader, look, owner, id)
-            await asyncio.sleep(self._limits.look_again_seconds)
-        return await self._of_response(self._reader, look, owner, id)
+    async def _looked_up(
+        self, lane: Lane, look: Callable[[UUID, str], T], owner: UUID, id: str
+    ) -> T:
+        """As `_of_response`, but what is on its way here is waited for."""
+        if not self.keeps:
+            raise responses.unknown(id)
+        return await self._arrivals.looked_up(partial(lane.run, look, owner, id), owner, id)
 
     async def _of_response(
         self, lane: Lane, work: Callable[..., T], owner: UUID, id: str, *arguments: object
@@ -351,32 +373,8 @@ class Store:
         """Once all that waits to be added to it is."""
         if not self.keeps:
             raise conversations.unknown(id)
-        if entry := self._backlog.of_conversation(owner, id):
-            await self._until_gone(entry)
+        await self._arrivals.of_conversation(owner, id)
         return await lane.run(work, owner, id, *arguments)
-
-    async def _settled(self, owner: UUID, id: str) -> None:
-        """Return once this response does not wait to be written. Raises UnknownResponse."""
-        if entry := self._backlog.find(owner, id):
-            _check_undeleted(entry)
-            await self._until_gone(entry)
-
-    async def _until_gone(self, entry: Entry) -> None:
-        if not await until_gone(entry, self._limits.state_seconds):
-            raise StateUnavailable("The database does not answer. Try again soon.")
-
-    async def _repeat(self, work: Callable[[], Awaitable[bool]], seconds: float) -> None:
-        """Do `work` now and then, sooner where it says that there is more of it."""
-        while True:
-            more = False
-            try:
-                more = await work()
-            except StateUnavailable:
-                log.debug("a round is left out: the database does not answer")
-            except Exception:  # whatever goes wrong in one round, the next must still come
-                log.exception("a round of removing and ending responses failed")
-            pause_seconds = MORE_SECONDS if more else seconds
-            await asyncio.sleep(pause_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
 
     async def _remove_old(self) -> bool:
         for _ in range(BATCHES_A_ROUND):
@@ -384,10 +382,11 @@ class Store:
                 return False
         return True
 
+    async def _take_over(self) -> bool:
+        """Write what processes that are gone have left in the folder of the spool."""
+        while self._spool is not None and (left := await self._spool.take_over()) is not None:
+            self._backlog.adopt(left)
+        return False
+
     async def _end_those_left(self) -> bool:
         return await self._writer.run(background.end_those_left) == background.ENDED_AT_ONCE
-
-
-def _check_undeleted(entry: Entry) -> None:
-    if entry.is_deleted:
-        raise responses.unknown(entry.copy.id)

@@ -95,6 +95,8 @@ class StateLimits:
     queued_copies: int = 10_000
     queued_bytes: int = 64 * 2**20
     """What waits in memory and in no spool; more than that is dropped."""
+    held_bytes: int = 32 * 2**20
+    """Of what stands in the spool, so much is in memory as well."""
     batch_copies: int = 200
     batch_bytes: int = 8 * 2**20
     """What is written in one transaction, but for a single longer copy."""

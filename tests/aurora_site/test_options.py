@@ -139,6 +139,12 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
         ["-1", "10G"],
         "from 0 to",
     ),
+    "AURORA_SPOOL_BYTES": (
+        268_435_456,
+        [("0", 0), ("1099511627776", 2**40)],
+        ["-1", "1099511627777", "1G"],
+        "a whole number from 0 to 1099511627776",
+    ),
     "AURORA_BACKGROUND_RESPONSES": (100, [("1", 1), ("10000", 10_000)], ["0", "10001", "many"], "from 1 to 10000"),
     "AURORA_LOG_LEVEL": (
         "info",

@@ -27,8 +27,8 @@ OPEN_FILES = 65_536
 SWITCH_SECONDS = 0.0005
 """How long another thread, such as one that writes to the database, may hold up the calls. Python's
 own 5 ms would show in every stream."""
-STATE_SECONDS = 1.5
-"""What the last responses get to be written, once no call is left."""
+STATE_SECONDS = 4.0
+"""What the last responses get to be written, once no call is left; the rest stays in the spool."""
 log = logging.getLogger("aurora.serve")
 
 

@@ -29,7 +29,7 @@ def called(gateway: MountedGateway, **members: Any) -> RawClient:
 def check_left(gateway: MountedGateway, vllm: Any) -> None:
     vllm.wait_until_left()
     assert gateway.record()["reason"] == "the client left"
-    assert not gateway.store._backlog._entries
+    assert not gateway.store._backlog.waiting
     assert gateway.store.lost == 0
 
 

@@ -124,7 +124,7 @@ def test_a_plain_answer_is_kept_before_its_last_piece_is_out(native):
         keeping.feed(body[:-10])
         keeping.feed(body[-10:])
         keeping.settle()
-        return bool(native.store._backlog._entries)
+        return bool(native.store._backlog.waiting)
 
     assert native.on_loop(kept_by_then())
 
@@ -159,7 +159,7 @@ def test_a_call_that_is_refused_leaves_nothing(native, vllm, stream):
 
     assert (answer.status, answer.json["error"]["message"]) == (400, "no")
     assert native.store.lost == 0
-    assert not native.store._backlog._entries
+    assert not native.store._backlog.waiting
 
 
 def test_a_failed_response_is_relayed_and_not_kept(native, vllm):

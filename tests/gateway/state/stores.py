@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 import threading
@@ -23,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 from gateway.models import StoredResponse
 from gateway.state import batch
 from gateway.state.batch import Write
+from gateway.state.spool import Spool
 from gateway.state.store import Store
 from gateway.state.values import Copy, StateLimits
 from tests.patience import NEVER_SECONDS, PATIENCE_SECONDS
@@ -43,13 +45,20 @@ PATIENT = StateLimits(
 class RunningStore:
     """A store whose methods can be called from a test: each blocks until it has its answer."""
 
-    def __init__(self, days: int = 30, limits: StateLimits = PATIENT) -> None:
-        self._days, self._limits = days, limits
+    def __init__(
+        self,
+        days: int = 30,
+        limits: StateLimits = PATIENT,
+        spool: Callable[[], Spool | None] = lambda: None,
+    ) -> None:
+        self._days, self._limits, self._spool = days, limits, spool
 
     def __enter__(self) -> RunningStore:
         self._portal_scope = start_blocking_portal()
         self._portal = self._portal_scope.__enter__()
-        self.store = self._portal.call(Store, self._days, self._limits)
+        self.store = self._portal.call(
+            partial(Store, self._days, self._limits, spool=self._spool())
+        )
         self._has_stopped = False
         return self
 
@@ -66,6 +75,11 @@ class RunningStore:
     def stop(self, seconds: float = PATIENCE_SECONDS) -> bool:
         self._has_stopped = True
         return self._portal.call(self.store.stop, seconds)
+
+    def crash(self) -> None:
+        """End as SIGKILL ends a process: no word of it in the spool, whose files are anybody's."""
+        self._has_stopped = True
+        self._portal.call(_crash, self.store)
 
     def start(self) -> None:
         self._portal.call(self.store.start)
@@ -91,6 +105,18 @@ class RunningStore:
 
     def write_out(self) -> None:
         assert self._portal.call(self.store._backlog.emptied, PATIENCE_SECONDS)
+
+
+async def _crash(store: Store) -> None:
+    spool = store._spool
+    assert spool is not None
+    for task in store._tasks:
+        task.cancel()
+    await asyncio.gather(*store._tasks, return_exceptions=True)
+    files, spool._open = spool._open, {}
+    for file in files.values():
+        file.close()
+    await store.stop()
 
 
 def written(*copies: Copy) -> None:
@@ -146,6 +172,30 @@ def locked() -> Iterator[None]:
         with psycopg.connect(where) as other:
             other.execute("LOCK TABLE gateway_storedresponse")
             yield
+
+
+_FULL = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON gateway_storedresponse EXECUTE FUNCTION full_disk();
+"""
+_ROOM = "DROP TRIGGER full_disk ON gateway_storedresponse; DROP FUNCTION full_disk();"
+
+
+@contextlib.contextmanager
+def unwritable() -> Iterator[None]:
+    """No process can write a response for the length of a `with`; all can read them."""
+    if connection.vendor == "sqlite":
+        with locked():
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_FULL)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(_ROOM)
 
 
 @contextlib.contextmanager

@@ -72,7 +72,9 @@ async def test_looking_for_an_item_takes_few_steps_however_much_waits():
     found: list[bytes | None] = []
     asked = [*(f"c{n}" for n in range(100)), *(f"nowhere{n}" for n in range(100))]
 
-    assert steps_of(lambda: found.extend(backlog.item(ANN, id) for id in asked)) < 20 * len(asked)
+    assert steps_of(lambda: found.extend(backlog.waiting.item(ANN, id) for id in asked)) < 20 * len(
+        asked
+    )
     assert found[:100] == [item(f"c{n}") for n in range(100)]
     assert found[100:] == [None] * 100
 
@@ -96,7 +98,7 @@ def test_of_waiting_items_the_newest_counts_that_is_its_owners_and_not_deleted(s
 
 def test_what_is_written_waits_no_more(store):
     store.keep_written(response("1"))
-    assert not store.store._backlog._items._found
+    assert not store.store._backlog.waiting._items._found
     assert store.items(ANN, ["1-in", "1-out"]) == {"1-in": item("1-in"), "1-out": item("1-out")}
 
 

@@ -9,11 +9,12 @@ TELL_SECONDS = 10.0
 log = logging.getLogger("aurora.state")
 
 
-class Losses:
-    """Counts the copies that could not be kept. Tells of them at most every `TELL_SECONDS`."""
+class Counter:
+    """Counts something that should not happen. The log tells of it at most every `TELL_SECONDS`."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
         self.count = 0
+        self._what = what
         self._untold, self._told_at = 0, -TELL_SECONDS
 
     def add(self, reason: str, count: int = 1) -> None:
@@ -24,5 +25,5 @@ class Losses:
 
     def tell(self, reason: str) -> None:
         if self._untold:
-            log.error("responses that were not kept: %d; the last: %s", self._untold, reason)
+            log.error("%s: %d; the last: %s", self._what, self._untold, reason)
         self._untold, self._told_at = 0, time.monotonic()
