@@ -13,16 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.web.http import (
-    HTTPChannel,
-    _ChunkedTransferDecoder,
-    _IdentityTransferDecoder,
-    _MalformedChunkedDataError,
-)
+from twisted.web.http import HTTPChannel, _IdentityTransferDecoder
 from zope.interface import implementer
 
 from aurora_site import tcp
 from aurora_site.server.answers import refusal
+from aurora_site.server.chunks import BadChunks, ChunkedBody
 from aurora_site.server.exchange import Exchange, Waiters
 from aurora_site.server.head import BadHead, parse_head
 from aurora_site.server.room import Use
@@ -127,14 +123,14 @@ class Connection(HTTPChannel):
 
     def _decoder_for(self, exchange: Exchange, body_bytes: int | None) -> Any:
         if body_bytes is None:
-            return _ChunkedTransferDecoder(exchange.feed, self._body_ended)
+            return ChunkedBody(exchange.feed, self._body_ended)
         return _IdentityTransferDecoder(body_bytes, exchange.feed, self._body_ended)
 
     def _take_body(self, data: bytes) -> None:
         try:
             self._decoder.dataReceived(data)
-        except _MalformedChunkedDataError as malformed:
-            self._break_off(f"The chunked body is malformed: {malformed}")
+        except BadChunks as bad:
+            self._break_off(str(bad))
 
     def _body_ended(self, rest: bytes) -> None:
         self._take = self._take_pipelined

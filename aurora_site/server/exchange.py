@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aurora_site.server.connection import Connection
 
 BODY_HIGH_WATER_BYTES = 256 * 1024
+PIECE_OVERHEAD_BYTES = 64
+"""What each piece counts beside its bytes: a body may come byte by byte."""
 # Up to here a copy costs less than a second write.
 JOIN_BYTES = 64 * 1024
 _BODYLESS = frozenset((204, 304))
@@ -104,7 +106,7 @@ class Exchange:
 
     def feed(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
-        self._buffered_bytes += len(chunk)
+        self._buffered_bytes += len(chunk) + PIECE_OVERHEAD_BYTES
         if self._buffered_bytes > BODY_HIGH_WATER_BYTES:
             self._connection.pause_reading()
         self._news.wake()
