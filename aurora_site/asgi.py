@@ -47,6 +47,7 @@ memory = Memory(options["AURORA_MEMORY_BYTES"] or memory_limit.share_bytes())
 limits = Limits(
     options["AURORA_MAX_BODY_BYTES"],
     options["AURORA_UPLOAD_STALL_SECONDS"],
+    options["AURORA_UPLOAD_BYTES_PER_SECOND"],
     head_seconds=options["AURORA_STREAM_HEAD_SECONDS"],
     memory=memory,
 )

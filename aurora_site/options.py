@@ -173,6 +173,7 @@ OPTIONS = (
     Option("AURORA_MAX_BODY_BYTES", whole(1, 2**40), str(32 * 2**20), "Largest request body in bytes; over it a call is answered 413."),
     Option("AURORA_MEMORY_BYTES", whole(0, 2**50), "0", "Most memory in bytes that one process gives to what calls hold, such as bodies, answers that are read whole and what background responses have told; over it a call is answered 503, or 413 if it alone would take more. 0: half of what the machine, or the container, has."),
     Option("AURORA_UPLOAD_STALL_SECONDS", whole(1, 3600), "30", "Longest silence within an upload before the call is answered 408."),
+    Option("AURORA_UPLOAD_BYTES_PER_SECOND", whole(1, 2**30), "1024", "Slowest upload: a body that falls behind this rate by AURORA_UPLOAD_STALL_SECONDS is answered 408."),
     Option("AURORA_CLIENT_STALL_SECONDS", whole(1, 3600), "60", "Longest time a client may leave an answer unread before its connection is closed."),
     Option("AURORA_STREAM_HEAD_SECONDS", whole(1, 3600), "15", "How long a client waits for the first event of a stream before the head of its answer goes out, with a comment every 15 s. Keep it below the read timeouts of proxies."),
     Option("AURORA_CLIENT_CONNECTIONS", whole(1, 1_000_000), "10000", "Most connections of clients that one process holds. One more takes the place of one that is idle, or of the address that has most; calls go on."),

@@ -30,7 +30,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 LEAST_BYTES_PER_SECOND = 1024
-"""An upload slower than this on average is taken for an attack on the number of connections."""
+"""An upload slower than this is taken for an attack on the number of connections."""
 UPLOAD_QUEUE_PIECES = 8
 MOST_WRITTEN_BYTES = 2**20
 """At a time: each is copied, and the client takes it before the next."""
@@ -84,6 +84,9 @@ class Limits:
 
     body_bytes: int
     upload_stall_seconds: float
+    """The longest silence within a body; and how far a slow one may fall behind its pace."""
+    upload_bytes_per_second: int = LEAST_BYTES_PER_SECOND
+    """The pace. Only the time in which Aurora waits for the body counts."""
     ping_seconds: float = 15.0
     """A stream that Aurora words itself says something this often while the server is silent."""
     head_seconds: float = 15.0
@@ -121,7 +124,7 @@ class Client:
         self.memory, self.charge = limits.memory, Charge(limits.memory)
         """What it holds in memory: `free` it with the call."""
         self._received_bytes = 0
-        self._waited_seconds = 0.0
+        self._patience_seconds = limits.upload_stall_seconds
 
     async def body(self) -> bytes:
         """The whole body. Raises BodyTooLarge, MemoryFull, SlowUpload or ClientGone: where its length
@@ -131,12 +134,12 @@ class Client:
         self.charge.hold_body(len(piece))
         if not more:
             return piece
-        pieces = [piece]
+        whole = bytearray(piece)  # a list of pieces takes far more, where they are single bytes
         while more:
             piece, more = await self.next_piece()
-            pieces.append(piece)
+            whole += piece
             self.charge.hold_body(self._received_bytes)
-        return b"".join(pieces)
+        return bytes(whole)
 
     async def plain_body(self, unpacker: Unpacker) -> bytes:
         """The whole body, unpacked where it came packed; from then on `request` has the headers of
@@ -166,24 +169,29 @@ class Client:
         """The next piece of the body, and whether more follows."""
         started = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._patience()):
+            async with asyncio.timeout(self._patience_seconds):
                 message = await self._receive()
         except TimeoutError:
-            raise SlowUpload("The body came too slowly.") from None
-        self._waited_seconds += asyncio.get_running_loop().time() - started
+            raise SlowUpload(self._too_slow()) from None
         if message["type"] == "http.disconnect":
             raise ClientGone(message.get("reason") or "the client left within its body")
         piece = message.get("body", b"")
         self._received_bytes += len(piece)
         if self._received_bytes > self._limits.body_bytes:
             raise self._too_large()
+        self._settle_patience(asyncio.get_running_loop().time() - started, len(piece))
         return piece, message.get("more_body", False)
 
-    def _patience(self) -> float:
-        """Seconds until the client has been silent for too long, or too slow on the whole."""
-        stall = self._limits.upload_stall_seconds
-        pace = stall + self._received_bytes / LEAST_BYTES_PER_SECOND - self._waited_seconds
-        return max(0.0, min(stall, pace))
+    def _settle_patience(self, waited_seconds: float, received_bytes: int) -> None:
+        """What is left of the time that the client may be silent or slow. It is earned again by the
+        pace, and never more than all of it: what came fast at first excuses no later trickle."""
+        earned = received_bytes / self._limits.upload_bytes_per_second
+        left = max(0.0, self._patience_seconds - waited_seconds) + earned
+        self._patience_seconds = min(self._limits.upload_stall_seconds, left)
+
+    def _too_slow(self) -> str:
+        stall, pace = self._limits.upload_stall_seconds, self._limits.upload_bytes_per_second
+        return f"The body stalled for {stall:g} s, or came at less than {pace} bytes a second."
 
     async def departure(self) -> None:
         """Return when the client has left. To be awaited once its body has been read."""

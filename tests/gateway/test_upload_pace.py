@@ -65,6 +65,56 @@ def test_an_upload_of_single_bytes_is_given_up_though_it_never_stalls():
     assert (size, seconds) == (-1, pytest.approx(STALL_SECONDS, rel=0.01))
 
 
+def test_an_upload_that_began_fast_is_given_up_once_it_trickles():
+    async def receive() -> Message:
+        is_first = asyncio.get_running_loop().time() == 0
+        await asyncio.sleep(1)
+        return {"type": "http.request", "body": bytes(2**24 if is_first else 1), "more_body": True}
+
+    size, seconds = scripted_time.run(taken_in(receive))
+
+    assert (size, seconds) == (-1, pytest.approx(1 + STALL_SECONDS, rel=0.01))
+
+
+def test_a_phone_on_a_bad_line_may_fall_silent_again_and_again():
+    """Each silence is nearly a stall long, and what comes between two earns it."""
+    burst = b"x" * int(STALL_SECONDS * LEAST_BYTES_PER_SECOND / 10)
+    numbers = iter(range(1, 201))
+
+    async def receive() -> Message:
+        number = next(numbers)
+        await asyncio.sleep(0.9 * STALL_SECONDS if number % 10 == 0 else 0.05)
+        return {"type": "http.request", "body": burst, "more_body": number < 200}
+
+    size, _ = scripted_time.run(taken_in(receive))
+
+    assert size == 200 * len(burst)
+
+
+def test_the_time_in_which_nobody_waits_for_the_body_is_not_the_clients():
+    async def slowly_taken() -> int:
+        request = Request("POST", "/", b"/", b"", [], "1")
+        client = Client(
+            request, uploading(b"x", 0.0), nothing_is_sent, Limits(2**30, STALL_SECONDS)
+        )
+        taken, more = 0, True
+        while more:
+            piece, more = await client.next_piece()
+            taken += len(piece)
+            await asyncio.sleep(STALL_SECONDS)
+        return taken
+
+    assert scripted_time.run(slowly_taken()) == PIECES
+
+
+def test_the_pace_can_be_set():
+    request = Request("POST", "/", b"/", b"", [], "1")
+    limits = Limits(2**30, STALL_SECONDS, upload_bytes_per_second=10)
+    client = Client(request, uploading(b"x" * 11, 1.0), nothing_is_sent, limits)
+
+    assert scripted_time.run(client.body()) == b"x" * 11 * PIECES
+
+
 async def pieces_after(*gaps: float) -> AsyncIterator[bytes]:
     for gap in gaps:
         await asyncio.sleep(gap)
