@@ -30,7 +30,7 @@ from gateway.routing import Settings  # noqa: E402
 from gateway.state.spool import Spool  # noqa: E402
 from gateway.state.store import Store  # noqa: E402
 from gateway.upstream import Door  # noqa: E402
-from providers import discovery  # noqa: E402
+from providers import discovery, installation  # noqa: E402
 from providers.background import Background  # noqa: E402
 from providers.catalog import Catalog  # noqa: E402
 from providers.key_use import KeyUse  # noqa: E402
@@ -75,6 +75,7 @@ gateway = Gateway(
     ),
     ask_anew=rechecks.want,
     header_rules=header_rules,
+    installation=installation.ids(),
 )
 prober = Prober(
     catalog,
@@ -112,6 +113,7 @@ realtime = Realtime.as_asgi(
     note_key_use=key_use.note,
     fleet=fleet,
     header_rules=header_rules,
+    installation=installation.ids(),
 )
 lifespan = Lifespan(gateway.start, gateway.stop_runs, store.stop)
 application = ProtocolTypeRouter(

@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
-from gateway import dialects, endpoints
+from gateway import dialects, endpoints, hops
 from gateway.abilities import Abilities
 from gateway.client import Client, Limits, Receive, Request, Send
 from gateway.dialects import Dialect
@@ -49,10 +49,12 @@ class Gateway:
         pools: Settings = Settings(),  # noqa: B008 - frozen
         ask_anew: Callable[[UUID], None] = lambda _: None,
         header_rules: Rules = NO_RULES,
+        installation: tuple[str, ...] = (),
     ) -> None:
+        """Without `installation`, its ids, no loop through other Auroras is noticed."""
         self._catalog, self._door, self._limits = catalog, door, limits
         self._note_key_use, self._ask_anew = note_key_use, ask_anew
-        self._header_rules = header_rules
+        self._header_rules, self._installation = header_rules, installation
         self._store, self._missing = store, MissingRoutes()
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
@@ -106,6 +108,7 @@ class Gateway:
         """Every way a call may end passes here."""
         client, record = exchange.client, exchange.record
         try:
+            hops.check(client.request.headers, self._installation)
             await VIEWS[exchange.endpoint.action](exchange)
         except GatewayError as error:
             record.reason = error.reason
@@ -151,5 +154,6 @@ class Gateway:
             unpacker=self._unpacker,
             header_rules=self._header_rules,
             offload=self._offload,
+            installation=self._installation,
             is_stopping=self._is_stopping,
         )

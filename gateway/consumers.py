@@ -14,7 +14,17 @@ from uuid import UUID
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
-from gateway import errors, failover, headers, passthrough, queries, realtime, refusals, routing
+from gateway import (
+    errors,
+    failover,
+    headers,
+    hops,
+    passthrough,
+    queries,
+    realtime,
+    refusals,
+    routing,
+)
 from gateway.auth import Caller, authenticate, is_usable_key
 from gateway.bridge import ClientSocket, End, joined
 from gateway.client import Message, Receive, Send, address_of
@@ -75,14 +85,17 @@ class Realtime(AsyncConsumer):
 
     def __init__(
         self,
+        *,
         catalog: Catalog,
         door: Door,
         note_key_use: Callable[[UUID], None],
         fleet: Fleet,
         header_rules: Rules = NO_RULES,
+        installation: tuple[str, ...] = (),
     ) -> None:
         self._catalog, self._door, self._note_key_use = catalog, door, note_key_use
         self._fleet, self._header_rules = fleet, header_rules
+        self._installation = installation
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         self._handshake = Handshake.of(scope)
@@ -178,6 +191,7 @@ class Realtime(AsyncConsumer):
 
     def _tiers(self, snapshot: Snapshot) -> list[list[Destination]]:
         path = self._handshake.path
+        hops.check(self._handshake.headers, self._installation)
         if path == realtime.PATH:
             self._record.path = path
             self._authenticated(snapshot)
@@ -312,7 +326,11 @@ class Realtime(AsyncConsumer):
         self._record.attempts += 1
         self._record.upstream_begins()
         crossing = headers.to_upstream(
-            handshake.headers, provider.authorization, handshake.id, self._header_rules
+            handshake.headers,
+            provider.authorization,
+            handshake.id,
+            self._header_rules,
+            hops.onward(handshake.headers, self._installation),
         )
         is_key = partial(is_usable_key, snapshot=self._catalog.current())
         query = queries.crossing(query, is_key)

@@ -302,6 +302,12 @@ class UpstreamUnreadable(UpstreamBroke):
     """The answer came and cannot be handed on; another server's would be no better."""
 
 
+class LoopDetected(UpstreamError):
+    """The call has been here before. No server would be another way out."""
+
+    status, code, may_be_repeated = 508, "loop_detected", False
+
+
 class UpstreamTimeout(UpstreamError):
     """Sent, perhaps executed, unanswered: do not repeat."""
 

@@ -71,14 +71,14 @@ def asks_another(error: GatewayError | Refused, provider: ProviderEntry) -> bool
 def may_have_begun(error: GatewayError | Refused) -> bool:
     """Whether the server may have been at work on the call, or been brought down by it."""
     if isinstance(error, Refused):
-        return error.why not in {refusals.BUSY, refusals.MISCONFIGURED}
+        return error.why not in {refusals.BUSY, refusals.MISCONFIGURED, refusals.LOOPING}
     return not isinstance(error, UpstreamUnreachable | UpstreamRefusedKey)
 
 
 def may_ask_again(error: GatewayError | Refused | None) -> bool:
     """Whether the same server may be asked once more, if it is the last."""
     if isinstance(error, Refused):
-        return error.why != refusals.MISCONFIGURED
+        return error.why not in {refusals.MISCONFIGURED, refusals.LOOPING}
     return not isinstance(error, UpstreamRefusedKey)
 
 
@@ -150,7 +150,7 @@ class Visit:
             self._sight.pause(self._clock(), seconds)
         if refused.why == refusals.MISCONFIGURED:
             self._unknown_model()
-        elif refused.why in {refusals.BUSY, refusals.OF_THE_CALL}:
+        elif refused.why in {refusals.BUSY, refusals.OF_THE_CALL, refusals.LOOPING}:
             self.begun()
         else:
             self._fail(STOPPING if refused.why == refusals.STOPPED else _told(refused))

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from gateway.header_names import NO_RULES, Rules, goes_to_client, goes_to_server
+from gateway.hops import HEADER as HOPS
 from providers import key_headers
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -27,9 +28,14 @@ def first(headers: Headers, name: bytes) -> bytes | None:
 
 
 def to_upstream(
-    headers: Headers, authorization: str | None, request_id: str, rules: Rules = NO_RULES
+    headers: Headers,
+    authorization: str | None,
+    request_id: str,
+    rules: Rules = NO_RULES,
+    hops: bytes = b"",
 ) -> list[tuple[bytes, bytes]]:
-    """The client's headers as the vLLM server sees them, with the provider's key, not the caller's."""
+    """The client's headers as the vLLM server sees them, with the provider's key, not the caller's.
+    `hops` are the Auroras that the call has passed through."""
     lowered = [(name.lower(), value) for name, value in headers]
     shown = [secret.encode("latin-1") for secret in key_headers.secrets(lowered)]
     crossing = [
@@ -39,6 +45,8 @@ def to_upstream(
     ]
     crossing.append((b"accept-encoding", b"identity"))
     crossing.append((b"x-request-id", request_id.encode("ascii")))
+    if hops:
+        crossing.append((HOPS, hops))
     if authorization is not None:
         crossing.append((b"authorization", authorization.encode()))
     return crossing

@@ -19,11 +19,13 @@ MOST_MESSAGE_CHARACTERS = 2000
 SPOKEN_BY_VLLM = frozenset({Dialect.OPENAI, Dialect.RESPONSES})
 
 BUSY, FAILING, STOPPED, MISCONFIGURED = "busy", "failing", "stopped", "misconfigured"
+LOOPING = "looping"
+"""The server is an Aurora that the call has been at before. It executed nothing, and works."""
 OF_THE_CALL = "of the call"
 """Not of the server, though said within a stream: every other would say the same."""
 OF_CALLERS = frozenset({"BadRequestError", "invalid_request_error"})
 """Types of errors, in vLLM's words and in Anthropic's."""
-OF_STATUS = {429: BUSY, 502: FAILING, 503: FAILING, 504: FAILING}
+OF_STATUS = {429: BUSY, 502: FAILING, 503: FAILING, 504: FAILING, 508: LOOPING}
 """Statuses by which a server says that another may well take the call."""
 MOST_RETRY_AFTER_DIGITS = 6
 OPTIONAL_ROUTES = {TOKENIZER: "it was started without --enable-tokenizer-info-endpoint"}

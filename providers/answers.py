@@ -14,6 +14,10 @@ from providers.fetch import Fetched
 REFUSES_KEY = "The server refuses the API key"
 WANTS_KEY = "The server asks for an API key"
 PROXY_REFUSES = "A proxy or login page, not vLLM, refuses the request"
+LEADS_BACK = "This is Aurora itself, or leads back to it"
+ENTER_VLLM = (
+    "Enter the address of a vLLM server, or of an Aurora that has no provider leading here."
+)
 LISTS_NONE = "The server lists no models."
 TYPE_KEY = "Type the key that vLLM was started with (--api-key or VLLM_API_KEY)."
 MOST_QUOTED_CHARACTERS = 100
@@ -36,6 +40,8 @@ class Question:
 def explained(answer: Fetched, question: Question) -> str:
     """Why `answer`, to GET /v1/models, is none, and what to do, in sentences for an operator."""
     page = quoted_page(answer.body)
+    if answer.status == 508:
+        return f"{LEADS_BACK} (HTTP 508). {ENTER_VLLM}"
     if answer.status in {401, 403}:
         return _refused(answer.status, question, page)
     if answer.status == 400 and _SPEAKS_TLS.search(answer.body[:LOOKED_AT_BYTES]):

@@ -23,7 +23,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from providers import answers, catalog, openapi, revision
+from providers import answers, catalog, installation, openapi, revision, vias
 from providers.answers import Question
 from providers.fetch import Fetch, Fetched, FetchFailed, TooLong
 from providers.models import Discovery, Provider
@@ -45,6 +45,7 @@ FOR_AN_OPERATOR = (
     answers.WANTS_KEY,
     answers.PROXY_REFUSES,
     answers.LISTS_NONE,
+    answers.LEADS_BACK,
 )
 """How errors begin that do not pass by themselves."""
 
@@ -98,7 +99,7 @@ async def ask(provider: ProviderEntry, fetch: Fetch) -> Outcome:
     except FetchFailed as error:
         return Outcome(False, error.explained)
     question = Question(provider.address, has_key=provider.authorization is not None)
-    outcome = read(answer, question)
+    outcome = _without_own(read(answer, question), installation.ids())
     if not outcome.ok:
         return outcome
     left = TOTAL_SECONDS - (time.monotonic() - began)
@@ -136,6 +137,15 @@ def read(answer: Fetched, question: Question) -> Outcome:
     if not cards:
         return Outcome(False, answers.LISTS_NONE)
     return Outcome(True, f"{len(cards)} model{'s' if len(cards) > 1 else ''}.", cards)
+
+
+def _without_own(outcome: Outcome, own: tuple[str, ...]) -> Outcome:
+    """Without what another Aurora serves from this one: by each name it would come back under a
+    longer one."""
+    cards = tuple(card for card in outcome.cards if not vias.leads_back(card, own))
+    if cards or not outcome.cards:
+        return replace(outcome, cards=cards)
+    return Outcome(False, f"{answers.LEADS_BACK}. {answers.ENTER_VLLM}")
 
 
 def is_misconfiguration(error: str) -> bool:

@@ -46,6 +46,7 @@ class MountedRealtime:
         *,
         waits: Waits = UNHURRIED,
         of_fleet: dict[str, Any] | None = None,
+        installation: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
         self.catalog, self.lookout = Catalog(), Lookout()
@@ -60,6 +61,7 @@ class MountedRealtime:
             door=self._door,
             note_key_use=self.used_keys.append,
             fleet=self.fleet,
+            installation=installation,
         )
         logging.getLogger("aurora").addHandler(self._lines)
         self.url = thread.start(

@@ -9,9 +9,10 @@ from typing import cast
 
 import httpx
 
+from gateway.hops import HEADER as HOPS
 from gateway.upstream.transport import AiohttpTransport, NotConnected
 from gateway.upstream.waits import Waits
-from providers import faults
+from providers import faults, installation
 from providers.faults import Fault
 from providers.fetch import Fetched, NoAnswerInTime, NotReached, TooLong
 
@@ -46,7 +47,7 @@ async def fetch(url: str, authorization: str | None, *, seconds: float, most_byt
 
 
 def _request(url: str, authorization: str | None, seconds: float) -> httpx.Request:
-    headers = [("accept-encoding", "identity")]
+    headers = [("accept-encoding", "identity"), (HOPS.decode(), installation.ids()[0])]
     if authorization is not None:
         headers.append(("authorization", authorization))
     limits = {"connect": seconds * CONNECT_SHARE, "first_byte": seconds, "read": seconds}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway import calls, headers, queries, routing
+from gateway import calls, headers, hops, queries, routing
 from gateway.abilities import Abilities
 from gateway.auth import Caller, authenticate, is_usable_key
 from gateway.client import Client
@@ -57,6 +57,8 @@ class Exchange:
     """Has a provider's server asked soon for what it serves: it may have changed."""
     header_rules: Rules = NO_RULES
     """Which headers cross, beside those that always do or never."""
+    installation: tuple[str, ...] = ()
+    """The ids by which this Aurora is known to others; the first is said."""
     is_stopping: bool = False
     """Whether this process was told to stop before the call began."""
 
@@ -95,7 +97,11 @@ async def _read(exchange: Exchange, parse: Callable[..., calls.Call]) -> calls.C
 def outgoing(exchange: Exchange, provider: ProviderEntry, path: str, body: bytes) -> Outgoing:
     request = exchange.client.request
     crossing = headers.to_upstream(
-        request.headers, provider.authorization, request.id, exchange.header_rules
+        request.headers,
+        provider.authorization,
+        request.id,
+        exchange.header_rules,
+        hops.onward(request.headers, exchange.installation),
     )
     query = queries.crossing(request.query, partial(is_usable_key, snapshot=exchange.snapshot))
     return Outgoing(provider, request.method, path, crossing, body, query)

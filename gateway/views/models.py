@@ -7,9 +7,10 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from gateway import paging, routing
+from gateway import hops, paging, routing
 from gateway.dialects import Dialect
 from gateway.views.exchange import Exchange, authenticated
+from providers import vias
 from providers.snapshot import Card, Snapshot, alias_card, public_card
 
 LIFECYCLES = ("active", "deprecated", "retired")
@@ -22,7 +23,7 @@ async def list_models(exchange: Exchange) -> None:
     if exchange.dialect is Dialect.ANTHROPIC:
         listing = _page(exchange)
     else:
-        listing = {"object": "list", "data": list(exchange.snapshot.cards.values())}
+        listing = {"object": "list", "data": _listed(exchange)}
     await exchange.client.answer_json(200, msgspec.json.encode(listing))
 
 
@@ -32,8 +33,16 @@ async def show_model(exchange: Exchange) -> None:
     the selector leads to."""
     authenticated(exchange)
     card = _card(exchange.name("id"), exchange.snapshot)
-    shown = _model(card) if exchange.dialect is Dialect.ANTHROPIC else card
+    shown = _model(card) if exchange.dialect is Dialect.ANTHROPIC else vias.untold(card)
     await exchange.client.answer_json(200, msgspec.json.encode(shown))
+
+
+def _listed(exchange: Exchange) -> list[Card]:
+    """All cards. Another Aurora is told behind which ones each model is, to leave out its own."""
+    cards = exchange.snapshot.cards.values()
+    if hops.passed(exchange.client.request.headers):
+        return [vias.told(card, exchange.installation) for card in cards]
+    return list(map(vias.untold, cards))
 
 
 def _card(selector: str, snapshot: Snapshot) -> Card:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from dataclasses import replace
@@ -11,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers import addresses, catalog, discovery, revision
+from gateway.upstream import fetch
+from providers import addresses, answers, catalog, discovery, installation, revision
 from providers.answers import Question
 from providers.discovery import Outcome, record
 from providers.fetch import Fetched
 from providers.models import Discovery, Provider
 from providers.snapshot import ProviderEntry
+from tests.mounted import provider as mounted_provider
+from tests.patience import PATIENCE_SECONDS
 from tests.recorded import load
 from tests.scripted_vllm import ScriptedVllm
 
@@ -56,6 +60,7 @@ def test_the_models_are_counted(count, text):
         (Fetched(404, b'{"detail":"Not Found"}'), "Is the base URL right"),
         (Fetched(500, b"x"), "HTTP 500"),
         (Fetched(503, b""), "HTTP 503"),
+        (Fetched(508, b""), "leads back to it (HTTP 508)"),
         (Fetched(307, b""), "HTTP 307"),
         (Fetched(204, b""), "HTTP 204"),
         (Fetched(200, b""), "not a list of models"),
@@ -322,3 +327,41 @@ def test_a_provider_whose_key_cannot_be_opened_is_not_asked(vllm: ScriptedVllm, 
     row.save()
     assert "enter it again" in discovery.ask_now(row.pk).error
     assert vllm.discoveries == []
+
+
+def asked_of(*cards: dict[str, Any]) -> Outcome:
+    """What comes of asking a server that lists these cards."""
+    entry = mounted_provider("http://127.0.0.1:1/v1")
+
+    async def fetch(url: str, *_: Any, **__: Any) -> Fetched:
+        return Fetched(200, json.dumps({"data": list(cards)}).encode())
+
+    return asyncio.run(discovery.ask(entry, fetch))
+
+
+def test_what_another_aurora_serves_from_here_is_left_out():
+    """Else each would list the other's list, and the names would grow by the minute."""
+    own, older = "x" * 24, installation.ids()[0]
+    cards: list[dict[str, Any]] = [
+        {"id": "m"},
+        {"id": "b/m", "aurora_via": [own, older]},
+        {"id": "n", "aurora_via": [own]},
+    ]
+
+    assert ids(asked_of(*cards)) == ["m", "n"]
+
+
+def test_an_aurora_that_serves_nothing_else_leads_back():
+    outcome = asked_of({"id": "m", "aurora_via": ["other", installation.ids()[0]]})
+
+    assert (outcome.ok, outcome.text.startswith(answers.LEADS_BACK)) == (False, True)
+    assert discovery.is_misconfiguration(outcome.text)
+
+
+def test_discovery_and_probes_say_whose_they_are(vllm):
+    for path in ("/v1/models", "/health", "/metrics", "/openapi.json"):
+        url = f"{vllm.url.removesuffix('/v1')}{path}"
+        asyncio.run(fetch(url, None, seconds=PATIENCE_SECONDS, most_bytes=2**20))
+
+    asked = [*vllm.discoveries, *vllm.probes, *vllm.spec_requests]
+    assert [call.headers["x-aurora-hops"] for call in asked] == [installation.ids()[0]] * 4

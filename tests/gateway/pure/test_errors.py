@@ -49,6 +49,7 @@ TABLE = {
     "UpstreamBroke": (502, "provider_error", "upstream_broke", None),
     "UpstreamStale": (502, "provider_error", "upstream_broke", None),
     "UpstreamUnreadable": (502, "provider_error", "upstream_broke", None),
+    "LoopDetected": (508, "provider_error", "loop_detected", None),
     "UpstreamTimeout": (504, "provider_error", "upstream_timeout", None),
     "UpstreamConnectTimeout": (504, "provider_error", "upstream_connect_timeout", None),
 }
