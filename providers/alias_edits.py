@@ -80,8 +80,10 @@ def save(alias: Alias, targets: Iterable[AliasTarget] | None) -> None:
     not written, so the history tells what has changed."""
     held = Alias.objects.filter(pk=alias.pk).first()
     names = [each.attname for each in Alias._meta.concrete_fields]
-    if held is None or any(getattr(held, name) != getattr(alias, name) for name in names):
+    if held is None:
         alias.save()
+    elif changed := [name for name in names if getattr(held, name) != getattr(alias, name)]:
+        alias.save(update_fields=changed)
     if targets is not None:
         _replace(alias, targets)
 
@@ -95,7 +97,7 @@ def _replace(alias: Alias, targets: Iterable[AliasTarget]) -> None:
             target.save()
         elif held.weight != target.weight:
             held.weight = target.weight
-            held.save()
+            held.save(update_fields=["weight"])
     for each in left.values():
         each.delete()
 
@@ -120,4 +122,4 @@ def rename_provider(before: str, after: str) -> None:
         if there.exists():
             target.delete()
         else:
-            target.save()
+            target.save(update_fields=["provider"])

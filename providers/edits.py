@@ -31,19 +31,21 @@ EDITABLE = ("name", "type", "base_url", "sealed_api_key", *SETTINGS)
 
 @edit()
 def save(provider: Provider) -> bool:
-    """Save an edited row, if anything of it has changed. Whether it ended the row's following.
+    """Save what has changed of an edited row that is locked. Whether it ended the row's following.
 
     The targets of aliases that name it follow a new name.
     Its base URL must be normalised already: a URL written otherwise would count as a change.
     """
     held = Provider.objects.get(pk=provider.pk)
-    if all(getattr(held, name) == getattr(provider, name) for name in EDITABLE):
+    changed = [name for name in EDITABLE if getattr(held, name) != getattr(provider, name)]
+    if not changed:
         return False
-    detaches = provider.source != Source.ADMIN and not provider.detached
+    detaches = held.source != Source.ADMIN and not held.detached
     if detaches:
         provider.detached = timezone.now()
         provider.unnamed = {}
-    provider.save()
+        changed += ["detached", "unnamed"]
+    provider.save(update_fields=changed)
     if held.name != provider.name:
         alias_edits.rename_provider(held.name, provider.name)
     return detaches

@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
+from providers.admin.versions import versioned
 from providers.transactions import edit, locked, retried
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ def _edited(request: HttpRequest, view: Callable[[], T]) -> T:
 class EditingAdmin(ModelAdmin):
     """The pages that Django brings, for rows that somebody else may be changing."""
 
+    change_form_before_template = "admin/version.html"
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -57,6 +60,19 @@ class EditingAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return self.editing(super().delete_view)(request, object_id, extra_context)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, *args: Any, **options: Any) -> Any:
+        form = super().get_form(request, obj, *args, **options)
+        return form if obj is None else versioned(form)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Of a row that is there only what was edited, and nothing where nothing was."""
+        columns = {column.name for column in self.opts.concrete_fields}
+        edited = [name for name in form.changed_data if name in columns]
+        if not change:
+            obj.save()
+        elif edited:
+            obj.save(update_fields=edited)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

@@ -114,11 +114,6 @@ class ApiKeyAdmin(BulkKeys):
         context = {"row": key, "note": sources.key_note(key)}
         return render_to_string("admin/providers/source.html", context)
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
-        """Only what was edited: a revocation made meanwhile must not be written over."""
-        if form.changed_data:
-            obj.save(update_fields=form.changed_data)
-
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """What is over stays as it was, and so does a key of a kind that the user may not issue."""
         if not super().has_change_permission(request, obj):

@@ -33,7 +33,7 @@ TRANSLATION = (
 ROUTING = (
     "Routing",
     {
-        "fields": ("weight", "max_concurrency", "draining", "repeats_after_timeout"),
+        "fields": ("weight", "max_concurrency", "repeats_after_timeout"),
         "description": "Calls for a model that several servers have are shared among them.",
     },
 )

@@ -46,6 +46,7 @@ class ProviderForm(forms.ModelForm):
     """
 
     keeper: Keeper
+    writes_only = dict.fromkeys(("new_api_key", "remove_api_key"), "sealed_api_key")
     kept_api_key = forms.CharField(
         label="API key",
         required=False,

@@ -51,6 +51,8 @@ class ProviderSwitches(ObjectHistory):
 
     def get_urls(self) -> list[URLPattern]:
         return [
+            self.switch("<uuid:object_id>/enable/", ENABLE, "enable"),
+            self.switch("<uuid:object_id>/disable/", DISABLE, "disable"),
             self.switch("<uuid:object_id>/drain/", DRAIN, "drain"),
             self.switch("<uuid:object_id>/take-calls/", TAKE_CALLS, "take_calls"),
             *super().get_urls(),
@@ -137,41 +139,6 @@ class ProviderSwitches(ObjectHistory):
         lost = consequences.of_deleting({provider.pk} if provider else set())
         context = {"sentences": lost.sentences, **(extra_context or {})}
         return super().delete_view(request, object_id, context)
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """The form; what is sent is saved once its consequences are confirmed."""
-        view = self.editing(self._form_confirmed)
-        return view(request, object_id, form_url, extra_context)
-
-    def _form_confirmed(
-        self, request: HttpRequest, object_id: str | None, *form: Any
-    ) -> HttpResponse:
-        if request.method == "POST" and object_id:
-            found = self.get_object(request, unquote(object_id))
-            if found and (page := self._form_to_confirm(request, found)):
-                return page
-        return super().changeform_view(request, object_id, *form)
-
-    def _form_to_confirm(self, request: HttpRequest, provider: Provider) -> TemplateResponse | None:
-        """The page that asks before a form takes a server out of service; None if it does not."""
-        took_calls = provider.takes_calls
-        form = self.get_form(request, provider, change=True)(request.POST, instance=provider)
-        is_sound = self.has_change_permission(request, provider) and form.is_valid()
-        if not is_sound or not took_calls or form.instance.takes_calls:
-            return None
-        lost = consequences.of({provider.pk})
-        if confirming.is_confirmed(request, lost):
-            return None
-        form.keep_typed_key()
-        switch = DRAIN if form.instance.enabled else DISABLE
-        stored = Provider.objects.filter(pk=provider.pk)
-        return self._ask(request, list(stored), switch, lost, confirming.carried(form.data))
 
     def _switch_if_confirmed(
         self, request: HttpRequest, queryset: QuerySet[Provider], switch: Switch

@@ -134,7 +134,9 @@ class ProviderAdmin(SeveralServers, ProviderButtons):
         if may_edit:
             fields.append("connection")
         title, options = fieldsets.SERVER
-        server = (title, {**options, "fields": [*fields, "enabled"]})
+        if obj is None:  # later it is switched by buttons: an old form must not put it back
+            fields.append("enabled")
+        server = (title, {**options, "fields": fields})
         return (server, *fieldsets.OTHERS)
 
     def render_change_form(
@@ -157,6 +159,7 @@ class ProviderAdmin(SeveralServers, ProviderButtons):
                 "key_is_lost": bool(stored.sealed_api_key) and edits.stored_key(stored) is None,
                 "refresh_url": url("refresh", stored.pk),
                 "drain_url": url("take_calls" if stored.draining else "drain", stored.pk),
+                "enable_url": url("disable" if stored.enabled else "enable", stored.pk),
                 "follow_url": url("follow", stored.pk),
                 "unnamed": sources.provider_note(stored),
                 "clone_url": url("clone", stored.pk) if self.has_add_permission(request) else "",

@@ -15,6 +15,8 @@ from providers.seeding.sources import ORIGINS
 from providers.seeding.wanted import SeedError, Wanted
 from providers.transactions import locked
 
+COLUMNS = {"api_key": "sealed_api_key"}
+
 
 def apply(wanted: Iterable[Wanted], *, prune: bool = False) -> list[str]:
     """Make the rows be as wanted; what was done, one sentence each. A row that fits is not written.
@@ -74,9 +76,12 @@ def _changed(row: Provider, wanted: Wanted) -> list[str]:
     changed = [name for name, value in _values(wanted).items() if _held(row, name) != value]
     for name in changed:
         setattr(row, name, _values(wanted)[name])
-    if changed:
+    if row._state.adding:
         row.full_clean()
         row.save()
+    elif changed:
+        row.full_clean()
+        row.save(update_fields=[COLUMNS.get(name, name) for name in changed])
     return changed
 
 

@@ -43,12 +43,12 @@ def changes_on(answer: Any) -> list[tuple[str, str, str]]:
 def test_an_edit_is_recorded_with_its_actor_and_values(admin_client: Client) -> None:
     made = provider()
 
-    admin_client.post(page(made), values(enabled=None, model_ids="a\nb", idle_seconds="10"))
+    admin_client.post(page(made), values(weight="2", model_ids="a\nb", idle_seconds="10"))
     answer = admin_client.get(page(made, "history"))
 
     assert changes_on(answer) == [
-        ("enabled", "yes", "no"),
         ("model ids", "", "a, b"),
+        ("weight", "1.0", "2.0"),
         ("idle seconds", "300.0", "10.0"),
     ]
     assert "admin" in text(answer)

@@ -261,14 +261,14 @@ def test_what_routing_goes_by_is_an_edit_with_its_lines_in_the_history(
     assert "shared among them" in text(admin_client.get(page(made)))
 
     typed = {"weight": "2.5", "max_concurrency": "64"}
-    save(admin_client, made, **typed, draining="on", repeats_after_timeout="on")
+    save(admin_client, made, **typed, repeats_after_timeout="on")
 
     assert (made.weight, made.max_concurrency) == (2.5, 64)
-    assert (made.draining, made.repeats_after_timeout) == (True, True)
+    assert made.repeats_after_timeout
     assert made.detached
     newest = LogEntry.objects.get_for_object(made).latest("id").changes
     assert newest["max_concurrency"] == ["None", "64"]
-    assert newest["draining"] == ["False", "True"]
+    assert newest["repeats_after_timeout"] == ["False", "True"]
 
 
 def test_the_least_concurrency_is_told_also_of_less_than_nothing(admin_client: Client) -> None:
@@ -310,9 +310,9 @@ def test_an_edit_counts_as_a_change_for_every_process(admin_client: Client) -> N
     made = provider()
     before = revision.current()
 
-    save(admin_client, made, enabled=None)
+    save(admin_client, made, weight="2")
 
-    assert not made.enabled
+    assert made.weight == 2
     assert revision.current() > before
 
 

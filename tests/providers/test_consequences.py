@@ -16,7 +16,6 @@ from providers.models import Alias, Provider
 from tests.providers.admin_pages import (
     HOSTILE,
     LIST,
-    UPSTREAM_KEY,
     client_with,
     found,
     page,
@@ -177,40 +176,36 @@ def test_an_action_of_the_list_switches_once_it_is_confirmed(
     assert {state(row) for row in rows.values()} == {after}
 
 
-@pytest.mark.parametrize(
-    ("changes", "title", "after"),
-    [
-        ({"enabled": None}, "Disable gpu-1?", (False, False)),
-        ({"draining": "on"}, "Drain gpu-1?", (True, True)),
-    ],
-)
-def test_the_form_saves_all_of_it_once_it_is_confirmed(
-    admin_client: Client, changes: dict[str, Any], title: str, after: tuple[bool, bool]
+def test_the_button_disables_once_it_is_confirmed_and_enables_at_once(
+    admin_client: Client,
 ) -> None:
     row = fleet()["gpu-1"]
-    typed = values(name="gpu-1", weight="3", new_api_key=UPSTREAM_KEY, **changes)
 
-    asked = admin_client.post(page(row), {**typed, "_continue": "Save"})
+    asked = admin_client.post(page(row, "disable"))
 
-    assert title in text(asked)
+    assert "Disable gpu-1?" in text(asked)
     assert LOST in text(asked)
-    assert UPSTREAM_KEY not in text(asked)
     assert state(row) == (True, False)
-    assert (row.weight, row.sealed_api_key) == (1.0, "")
 
-    done = admin_client.post(page(row), hidden(asked))
-    assert state(row) == after
-    assert (row.weight, row.api_key) == (3.0, UPSTREAM_KEY)
-    assert done["Location"] == page(row)  # "save and continue", as was pressed
+    done = admin_client.post(page(row, "disable"), hidden(asked), follow=True)
+    assert "Disabled: 1." in said(done)
+    assert state(row) == (False, False)
+    assert page(row, "enable") in text(done)
+
+    admin_client.post(page(row, "enable"))
+    assert state(row) == (True, False)
 
 
-def test_a_form_with_a_mistake_is_not_asked_about(admin_client: Client) -> None:
+@pytest.mark.parametrize("sent", [{"enabled": None}, {"draining": "on"}])
+def test_no_form_puts_a_server_in_or_out_of_service(
+    admin_client: Client, sent: dict[str, Any]
+) -> None:
     row = fleet()["gpu-1"]
 
-    answer = admin_client.post(page(row), values(name="gpu-1", enabled=None, weight="0"))
+    admin_client.post(page(row), values(name="gpu-1", weight="3", **sent))
 
-    assert "What clients would miss" not in text(answer)
-    assert answer.context["adminform"].errors["weight"]
+    assert state(row) == (True, False)
+    assert row.weight == 3.0
 
 
 def test_a_form_that_takes_nothing_out_of_service_is_saved_at_once(admin_client: Client) -> None:
@@ -226,8 +221,8 @@ def test_who_may_only_look_is_asked_nothing() -> None:
     row = fleet()["gpu-1"]
     client = client_with("view_provider")
 
-    assert client.post(page(row), values(enabled=None)).status_code == 403
-    assert client.post(page(row, "drain")).status_code == 403
+    for button in ("drain", "take_calls", "enable", "disable"):
+        assert client.post(page(row, button)).status_code == 403
     assert state(row) == (True, False)
 
 
