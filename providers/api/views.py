@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,16 +18,14 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import exceptions
 from rest_framework.exceptions import NotFound, PermissionDenied
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
-from rest_framework.views import APIView
-from rest_framework.viewsets import GenericViewSet
 
 from providers import consequences, discovery, edits, health_rows, key_edits, model_search
 from providers.api import serializers
+from providers.api.base import Uncached
 from providers.api.errors import Conflict, TooManyTests
 from providers.api.key_actors import rights
 from providers.api.permissions import KeyOrStaff
@@ -38,7 +35,7 @@ from providers.key_edits import Rotation
 from providers.key_kinds import CLIENT
 from providers.key_rights import NotAllowed
 from providers.models import ApiKey, Provider
-from providers.transactions import locked, retried
+from providers.transactions import locked
 
 MODEL = OpenApiParameter(
     "model",
@@ -58,26 +55,7 @@ WARNINGS = OpenApiParameter(
 )
 
 
-class Uncached(APIView):
-    """No cache keeps an answer: some hold a new secret, and all depend on who asks.
-
-    A change that gave way to another's is made again: whoever made neither need not know.
-    """
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        method = str(request.method).lower()
-        if request.method not in SAFE_METHODS and hasattr(self, method):
-            setattr(self, method, _retried(getattr(self, method)))
-
-    def finalize_response(
-        self, request: Request, response: Response, *args: Any, **kwargs: Any
-    ) -> Response:
-        response["Cache-Control"] = "no-store"
-        return super().finalize_response(request, response, *args, **kwargs)
-
-
-class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
+class Providers(Uncached, ConsistentReads):
     """vLLM servers, by name."""
 
     queryset = Provider.objects.select_related(*health_rows.RELATED).order_by("name")
@@ -117,7 +95,7 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
         """Add a server. It is asked for its models at once."""
         with change(request):
             row = _saved(self.get_serializer(data=request.data))
-        return self._answer(row.name, 201)
+        return self._answer(row.pk, 201)
 
     @extend_schema(responses=serializers.ChangedProviderSerializer)
     def partial_update(self, request: Request, name: str) -> Response:
@@ -128,7 +106,7 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
             held = _locked(name)
             took_calls, lost = held.takes_calls, consequences.of({held.pk})
             row = _saved(self.get_serializer(held, data=request.data, partial=True))
-        answer = self._answer(row.name)
+        answer = self._answer(row.pk)
         answer.data["warnings"] = lost.sentences if took_calls and not row.takes_calls else []
         return answer
 
@@ -157,10 +135,10 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
         """Ask the server for its models now, and keep what it says: see `health`."""
         try:
             with _tests_refused():
-                discovery.ask_now(self.get_object().pk)
+                asked = discovery.ask_now(self.get_object().pk)
         except Provider.DoesNotExist:  # deleted or moved while it was asked
             raise Http404 from None
-        return self._answer(name)
+        return self._answer(asked.pk)
 
     @extend_schema(request=None, responses=serializers.OutcomeSerializer)
     def test(self, request: Request, name: str) -> Response:
@@ -181,7 +159,7 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
             sent = serializers.CloneSerializer(data=request.data)
             sent.is_valid(raise_exception=True)
             copy = edits.clone(held, **sent.validated_data)
-        return self._answer(copy.name, 201)
+        return self._answer(copy.pk, 201)
 
     @extend_schema(request=None)
     def follow(self, request: Request, name: str) -> Response:
@@ -189,15 +167,11 @@ class Providers(Uncached, ConsistentReads, GenericViewSet[Provider]):
         with change(request):
             row = _locked(name)
             edits.follow(row)
-        return self._answer(name)
+        return self._answer(row.pk)
 
-    def _answer(self, name: str, status: int = 200) -> Response:
-        row = get_object_or_404(self.get_queryset(), name=name)
-        return Response(self.get_serializer(row).data, status)
-
-
-def _retried(action: Callable[..., Response]) -> Callable[..., Response]:
-    return lambda *args, **kwargs: retried(partial(action, *args, **kwargs))
+    def _answer(self, pk: UUID, status: int = 200) -> Response:
+        """By its key: another may have renamed it by now."""
+        return self.told(get_object_or_404(self.get_queryset(), pk=pk), status)
 
 
 def _locked(name: str, *, to_delete: bool = False) -> Provider:
@@ -224,7 +198,7 @@ def _saved(serializer: BaseSerializer[Any]) -> Any:
     return serializer.save()
 
 
-class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
+class ApiKeys(Uncached, ConsistentReads):
     """Callers' keys. They are never deleted: a revoked one keeps its secret from coming back."""
 
     queryset = ApiKey.objects.order_by("-created", "id")
@@ -265,7 +239,7 @@ class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
             key, secret = key_edits.issue(
                 rights(request), **{"kind": CLIENT, **sent.validated_data}
             )
-        return Response({**self.get_serializer(key).data, "secret": secret}, 201)
+        return self.told(key, 201, secret=secret)
 
     def partial_update(self, request: Request, id: UUID) -> Response:
         """Change the name, the kind or the expiry of a key that is usable; not the key's own."""
@@ -279,7 +253,7 @@ class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
             changed = {"kind": key.kind, "expires": key.expires} | sent.validated_data
             more = key_edits.check_change(key, held.rights, changed["kind"], changed["expires"])
             sent.save(**more)
-        return Response(sent.data)
+        return self.told(key)
 
     @extend_schema(
         request=serializers.RotateSerializer, responses={201: serializers.RotatedKeySerializer}
@@ -300,7 +274,7 @@ class ApiKeys(Uncached, ConsistentReads, GenericViewSet[ApiKey]):
         nothing. The last manager or master key is revoked in the admin alone."""
         with change(request), _conflicts():
             [key] = key_edits.revoke_all([id], rights(request))
-        return Response(self.get_serializer(key).data)
+        return self.told(key)
 
     @extend_schema(
         operation_id="keys_rotate_many",
