@@ -143,6 +143,9 @@ class BulkKeys(ObjectHistory):
             form=form,
             action=reverse(f"admin:providers_apikey_{verb}_many"),
             is_last=verb == "revoke" and not left.in_state("calling").exists(),
+            is_last_manager=verb == "revoke"
+            and any(key.may_manage for key in taken)
+            and not left.in_state("managing").exists(),
         )
 
     def _shown_once_together(

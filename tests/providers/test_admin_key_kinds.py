@@ -169,6 +169,19 @@ def test_a_person_may_revoke_the_last_key_that_manages_and_is_told(admin_client:
     assert ApiKey.objects.get(pk=held.pk).state == "revoked"
 
 
+def test_whoever_revokes_the_last_of_many_that_manage_is_told(admin_client: Client) -> None:
+    managing, application = [key("master"), key("manager")], key()
+
+    def asked(keys: list[ApiKey]) -> str:
+        chosen = [each.pk for each in keys]
+        sent = {"action": "revoke_selected", "_selected_action": chosen}
+        return text(admin_client.post(KEYS, sent))
+
+    assert "the management API will take no key" in asked(managing)
+    assert "the management API will take no key" not in asked(managing[:1])
+    assert "the management API will take no key" not in asked([application])
+
+
 def test_the_overview_says_that_nobody_can_call_where_only_manager_keys_are_left(
     admin_client: Client,
 ) -> None:
