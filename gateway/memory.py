@@ -7,6 +7,8 @@ counted, and the number of connections bounds them.
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.errors import BodyTooLarge, MemoryFull
 
 FREE_BYTES = 64 * 2**10
@@ -23,6 +25,7 @@ class Memory:
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self.used_bytes = 0
+        self._waiting: set[asyncio.Task[None]] = set()
 
     def check(self, size_bytes: int) -> None:
         """Raises as `move` would for somebody who holds nothing yet."""
@@ -49,6 +52,25 @@ class Memory:
         except (BodyTooLarge, MemoryFull):
             return False
         return True
+
+    def has_room(self, size_bytes: int) -> bool:
+        return size_bytes <= FREE_BYTES or self.used_bytes + size_bytes <= self.most_bytes
+
+    def hold_until(self, gone: asyncio.Event, size_bytes: int) -> None:
+        """Count what is held until it is `gone`, for which there is room. Up to FREE_BYTES nothing is
+        counted."""
+        if size_bytes <= FREE_BYTES:
+            return
+        self.move(0, size_bytes)
+        task = asyncio.create_task(self._give_back(gone, size_bytes))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _give_back(self, gone: asyncio.Event, size_bytes: int) -> None:
+        try:
+            await gone.wait()
+        finally:
+            self.move(size_bytes, 0)
 
 
 class Charge:

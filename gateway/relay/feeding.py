@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from gateway.errors import BodyTooLarge, GatewayError, MemoryFull, UpstreamBroke
+from gateway.errors import GatewayError
 from gateway.memory import FREE_BYTES
 from gateway.offload import INLINE_BYTES, Offload
 from gateway.relay.delivery import UNWATCHED, Watcher
@@ -53,7 +53,7 @@ class Feeding:
     """What `events` makes of a server's pieces, and `watching` sees of it. Where more than
     INLINE_BYTES may have to be read at once, that is done on a thread."""
 
-    __slots__ = ("_hold", "_offload", "events", "turns", "watching")
+    __slots__ = ("_hold", "_is_counted", "_offload", "events", "turns", "watching")
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class Feeding:
     ) -> None:
         """`hold` is told how much is held, and raises MemoryFull or BodyTooLarge."""
         self.events, self._offload, self._hold = events, offload, hold
+        self._is_counted = False
         self.watching, self.turns = Watching(watcher, offload), Turns()
 
     def parts(self, piece: bytes) -> Sequence[bytes]:
@@ -86,19 +87,14 @@ class Feeding:
         return told
 
     async def fed(self, part: bytes) -> bytes:
-        """Raises UpstreamBroke where more would have to be held than there is memory for."""
+        """Raises MemoryFull or BodyTooLarge where more would be held than there is memory for."""
         events, held_bytes = self.events, self.events.held_bytes
-        if held_bytes > FREE_BYTES:
-            self._check_memory(held_bytes + self.watching.held_bytes)
+        if held_bytes > FREE_BYTES or self._is_counted:
+            self._hold(held_bytes + self.watching.held_bytes)
+            self._is_counted = held_bytes > FREE_BYTES
         if held_bytes <= INLINE_BYTES:
             return events.feed(part)
         return await self._offload.run_to_the_end(held_bytes, events.feed, part)
-
-    def _check_memory(self, held_bytes: int) -> None:
-        try:
-            self._hold(held_bytes)
-        except (MemoryFull, BodyTooLarge) as error:
-            raise UpstreamBroke(str(error)) from None
 
     async def last(self) -> bytes:
         """What is still to be said at the end of the server's stream."""

@@ -10,7 +10,14 @@ from functools import partial
 from gateway import dialects, headers, renaming, sse
 from gateway.client import Client
 from gateway.dialects import Dialect
-from gateway.errors import GatewayError, UpstreamBroke, UpstreamError
+from gateway.errors import (
+    BodyTooLarge,
+    GatewayError,
+    MemoryFull,
+    UpstreamBroke,
+    UpstreamError,
+    UpstreamUnreadable,
+)
 from gateway.relay.delivery import Delivery, Interrupted, Pairs, Watcher, without_length
 from gateway.relay.feeding import Feeding
 from gateway.relay.refusing import refused_stream
@@ -138,6 +145,9 @@ async def _told(
         _check_finished(delivery.sentence)
     except UpstreamError as error:
         await _broke_off(error, feeding, client, delivery.sentence)
+    except (MemoryFull, BodyTooLarge) as error:
+        told = UpstreamUnreadable(str(error))
+        await _broke_off(told, feeding, client, delivery.sentence)
     last = await feeding.last()
     await feeding.watching.feed(last)
     await feeding.watching.end()

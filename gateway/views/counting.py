@@ -18,7 +18,7 @@ async def count_input_tokens(exchange: Exchange) -> None:
     with Watched(exchange.client):
         ask = await exchange.offload.run(call.size_bytes, responses.read, call.members, Stamp.now())
         sent = await whole(exchange, caller.key.owner, call, ask)
-        pdfs = await read_pdfs(exchange, call, sent.members, responses.pdfs)
+        pdfs = await read_pdfs(exchange, caller.key.owner, call, sent.members, responses.pdfs)
 
         def translate(way: Way) -> Translation:
             return responses.to_tokenize(

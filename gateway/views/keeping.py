@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway import sse
+from gateway.memory import Memory
 from gateway.state.backlog import Entry
 from gateway.state.store import Store
 from gateway.state.values import Copy
@@ -25,8 +26,10 @@ class Keeping:
     It never fails. An answer that is too long to be held is not kept, but counted.
     """
 
-    def __init__(self, store: Store, copy_of: Callable[[Final], Copy]) -> None:
-        self._store, self._copy_of = store, copy_of
+    def __init__(
+        self, store: Store, copy_of: Callable[[Final], Copy], memory: Memory | None = None
+    ) -> None:
+        self._store, self._copy_of, self._memory = store, copy_of, memory
         self._watch: Watch | None = None
         self._whole = bytearray()
         self._looks = 0
@@ -61,10 +64,20 @@ class Keeping:
     def settle(self) -> None:
         found, self._found = self._found, None
         if found is not None:
-            self._entry = self._store.keep(found)
+            self._entry = self._kept(found)
         missed, self._missed = self._missed, ""
         if missed:
             self._store.miss(missed)
+
+    def _kept(self, copy: Copy) -> Entry | None:
+        """It counts as held until it is written. Without the memory for it, it is not kept."""
+        if self._memory is not None and not self._memory.has_room(copy.size_bytes):
+            self._missed = "there is no memory to hold it until it is written"
+            return None
+        entry = self._store.keep(copy)
+        if self._memory is not None and not entry.gone.is_set():
+            self._memory.hold_until(entry.gone, copy.size_bytes)
+        return entry
 
     @property
     def holds(self) -> bool:

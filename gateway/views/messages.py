@@ -42,7 +42,7 @@ async def _delivered(exchange: Exchange, put: Put) -> None:
     call = await read_call(exchange)
     await exchange.offload.run(call.size_bytes, messages.check_thread, call.members)
     with Watched(exchange.client):
-        pdfs = await read_pdfs(exchange, call, call.members, messages.pdfs)
+        pdfs = await read_pdfs(exchange, caller.key.owner, call, call.members, messages.pdfs)
         asked = _asked(exchange, caller, call, pdfs, put)
         del call, pdfs
         await deliver_asked(exchange, asked)

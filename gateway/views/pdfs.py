@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from gateway.calls import Call
 from gateway.surrogates import mended_members
@@ -11,7 +12,11 @@ from gateway.views.exchange import Exchange, Members
 
 
 async def read_pdfs(
-    exchange: Exchange, call: Call, members: Members, find: Callable[[Members], Sequence[str]]
+    exchange: Exchange,
+    owner: UUID,
+    call: Call,
+    members: Members,
+    find: Callable[[Members], Sequence[str]],
 ) -> PdfTexts:
     """The texts of the PDFs that `find` gives of `members`, if the call may come to a translation.
 
@@ -20,7 +25,7 @@ async def read_pdfs(
     if not _may_be_translated(exchange, call.selector):
         return NO_PDFS
     found = await exchange.offload.run(call.size_bytes, lambda: find(mended_members(members)))
-    return await exchange.pdfs.read(found) if found else NO_PDFS
+    return await exchange.pdfs.read(found, owner) if found else NO_PDFS
 
 
 def _may_be_translated(exchange: Exchange, selector: str) -> bool:

@@ -161,7 +161,7 @@ async def _creation(exchange: Exchange, caller: Caller, call: Call) -> Creation:
             store=is_kept,
             store_refused=ask.store and not is_kept,
         ),
-        pdfs=await read_pdfs(exchange, call, sent.members, responses.pdfs),
+        pdfs=await read_pdfs(exchange, owner, call, sent.members, responses.pdfs),
     )
 
 
@@ -177,8 +177,8 @@ def _can_store(exchange: Exchange, owner: UUID, ask: Ask) -> bool:
 
 
 def _asked(exchange: Exchange, creation: Creation) -> Asked:
-    is_kept = creation.echo.store
-    watcher = Keeping(exchange.store, creation.origin.copy_of) if is_kept else None
+    is_kept, origin = creation.echo.store, creation.origin
+    watcher = Keeping(exchange.store, origin.copy_of, exchange.client.memory) if is_kept else None
     return Asked(
         creation.caller,
         creation.call,

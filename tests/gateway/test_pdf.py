@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from gateway.pdf import PROGRAM, PdfReader
+from gateway.pdf import MOST_AT_ONCE, PROGRAM, PdfReader
 from gateway.translation.documents import digest
 from tests.pdfs import bomb, pdf
 
@@ -120,3 +121,20 @@ def test_the_program_gets_no_more_memory_than_it_may_have():
     )
 
     assert b"MemoryError" in ran.stderr
+
+
+async def test_owners_take_turns(tmp_path):
+    """However many PDFs of one owner wait, another's is next but for as many as there are places."""
+    reader = shell(
+        f"cat >> {tmp_path}/order; until test -e {tmp_path}/go; do sleep 0.01; done; echo x"
+    )
+    flood, other = uuid4(), uuid4()
+    calls = [asyncio.create_task(reader.read([encoded(b"f%d " % n)], flood)) for n in range(20)]
+    await asyncio.sleep(0)
+    late = asyncio.create_task(reader.read([encoded(b"other ")], other))
+    (tmp_path / "go").touch()
+    await asyncio.wait_for(asyncio.gather(late, *calls), HANG_SECONDS)
+
+    order = (tmp_path / "order").read_text().split()
+    assert sorted(order) == sorted(["other", *(f"f{n}" for n in range(20))])
+    assert order.index("other") <= 2 * MOST_AT_ONCE

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
 
+from gateway.client import Limits
+from gateway.memory import Memory
 from gateway.state.stored_bytes import StoredBytes
 from tests.gateway.responses.conftest import server
-from tests.gateway.responses.making import OTHER_KEY, RESPONSES, TRANSLATED, create, events_of, show
-from tests.mounted import MASTER_KEY, error_of
+from tests.gateway.responses.making import (
+    OTHER_KEY,
+    RESPONSES,
+    TRANSLATED,
+    chat_answer,
+    create,
+    events_of,
+    show,
+)
+from tests.mounted import MASTER_KEY, NO_HURRY, error_of
 from tests.patience import PATIENCE_SECONDS
 from tests.processes import eventually
 
@@ -22,6 +33,16 @@ LARGE = "a" * MOST
 @pytest.fixture
 def most_stored_bytes() -> int:
     return MOST
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory(2**30)
+
+
+@pytest.fixture
+def limits(memory: Memory) -> Limits:
+    return replace(NO_HURRY, memory=memory)
 
 
 @pytest.fixture
@@ -100,3 +121,29 @@ def test_what_comes_while_it_is_summed_up_counts():
         return first, before, stored.is_full(owner)
 
     assert asyncio.run(asyncio.wait_for(work(), PATIENCE_SECONDS)) == (False, False, True)
+
+
+@pytest.mark.parametrize("most_stored_bytes", [0])
+def test_what_waits_to_be_written_is_held_in_the_account(mount, vllm, limits, memory):
+    gateway = mount(server(vllm, TRANSLATED))
+
+    kept = gateway.post(RESPONSES, create(LARGE * 20))
+
+    assert show(gateway, kept.json["id"]).status == 200
+    assert eventually(lambda: memory.used_bytes == 0)
+
+
+@pytest.mark.parametrize("most_stored_bytes", [0])
+def test_without_the_memory_for_it_a_response_is_not_kept_and_is_counted(mount, vllm, memory):
+    gateway = mount(server(vllm, TRANSLATED))
+    said = chat_answer("a" * 400_000)
+    vllm.will_answer_json(200, said)
+    memory.most_bytes = 1_000_000
+
+    answer = gateway.post(RESPONSES, create())
+
+    assert answer.status == 200
+    memory.most_bytes = 2**30
+    assert gateway.store.lost == 1
+    assert show(gateway, answer.json["id"]).status == 404
+    assert eventually(lambda: memory.used_bytes == 0)
