@@ -22,6 +22,7 @@ from gateway.pdf import PdfReader
 from gateway.records import Record
 from gateway.routing import Pools, Settings
 from gateway.runs import MOST_RUNS, Pace, Runs
+from gateway.standing import Standing
 from gateway.state.store import Store
 from gateway.unpacking import Unpacker
 from gateway.upstream import Door
@@ -59,8 +60,14 @@ class Gateway:
         self._pools = Pools(pools, self._missing)
         self.fleet = fleet
         self._offload, self._unpacker = Offload(), Unpacker()
+        self._standing = Standing(catalog.current)
         self._runs = Runs(
-            store, background_responses, pace=pace, offload=self._offload, memory=limits.memory
+            store,
+            background_responses,
+            pace=pace,
+            offload=self._offload,
+            memory=limits.memory,
+            stands=self._standing.stands,
         )
         self._pdfs, self._abilities = PdfReader(offload=self._offload), Abilities()
         self._is_stopping = False
@@ -155,5 +162,7 @@ class Gateway:
             header_rules=self._header_rules,
             offload=self._offload,
             installation=self._installation,
+            check_key=self._standing.check_of(client.request.headers),
+            standing=self._standing,
             is_stopping=self._is_stopping,
         )

@@ -10,6 +10,7 @@ from gateway.errors import UnknownResponse
 from gateway.runs.pace import Pace
 from gateway.runs.register import Runs
 from gateway.runs.run import Numbered, Run
+from gateway.standing import CHECK_SECONDS, KeyCheck
 from gateway.state.store import Store
 
 MOST_EVENTS_AT_ONCE = 200
@@ -17,16 +18,17 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 
 async def told_after(
-    store: Store, runs: Runs, owner: UUID, id: str, after: int
+    store: Store, runs: Runs, owner: UUID, id: str, after: int, *, check_key: KeyCheck
 ) -> AsyncIterator[list[Numbered]]:
     """The events whose number is greater than `after`, in order, until the last one is told.
 
-    An empty list says that there was nothing for `Pace.keep_alive_seconds`. Raises StateUnavailable, or
-    UnknownResponse where it is not there from the first.
+    An empty list says that there was nothing for `Pace.keep_alive_seconds`. Raises StateUnavailable,
+    UnknownResponse where it is not there from the first, and what `check_key` raises, twice a second.
     """
     clock = asyncio.get_running_loop().time
     run, told_at, has_begun = runs.find(owner, id), clock(), False
     while True:
+        check_key()
         if run is not None and run.holds(after):
             events, is_over = run.after(after), run.is_over
         else:
@@ -51,6 +53,6 @@ async def told_after(
 
 async def _more(run: Run | None, after: int, pace: Pace) -> None:
     if run is not None and run.holds(after):
-        await run.until_told(pace.keep_alive_seconds)
+        await run.until_told(min(pace.keep_alive_seconds, CHECK_SECONDS))
     else:
         await asyncio.sleep(pace.poll_seconds)

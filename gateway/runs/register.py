@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 from gateway.client import Send
@@ -20,6 +21,7 @@ from gateway.offload import Offload
 from gateway.runs.pace import Pace
 from gateway.runs.run import Ended, Run
 from gateway.runs.taking import Taking
+from gateway.standing import CHECK_SECONDS
 from gateway.state import endings
 from gateway.state.store import Store
 from gateway.state.values import Copy
@@ -49,9 +51,12 @@ class Runs:
         pace: Pace = Pace(),  # noqa: B008 - frozen
         offload: Offload | None = None,
         memory: Memory | None = None,
+        stands: Callable[[UUID], bool] = lambda _: True,
     ) -> None:
+        """`stands` says whether an owner has a usable key: without one, what runs is cancelled."""
         self._store, self._most, self.pace = store, most, pace
         self._offload, self._memory = offload or Offload(), memory
+        self._stands = stands
         self._runs: dict[tuple[UUID, str], Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._working: dict[Run, asyncio.Task[None]] = {}
@@ -141,11 +146,7 @@ class Runs:
     async def _worked(self, run: Run, working: asyncio.Task[None]) -> None:
         final = asyncio.create_task(run.finality.wait())
         try:
-            done, _ = await asyncio.wait(
-                {working, final}, timeout=self.pace.run_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                self.end(run, Ended.TOO_LONG)
+            await self._until_over(run, {working, final})
             await asyncio.wait({working}, timeout=self.pace.linger_seconds)
         finally:
             final.cancel()
@@ -153,6 +154,20 @@ class Runs:
         await asyncio.wait({working})
         run.begun()
         self._conclude(run)
+
+    async def _until_over(self, run: Run, over: set[asyncio.Task[Any]]) -> None:
+        """Until one of `over` is done; or end it, where it takes too long or its owner is none now."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self.pace.run_seconds
+        while (left := until - clock()) > 0:
+            pause = min(left, CHECK_SECONDS)
+            done, _ = await asyncio.wait(over, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return
+            if not self._stands(run.copy.owner):
+                self.end(run, Ended.KEY_OVER)
+                return
+        self.end(run, Ended.TOO_LONG)
 
     async def _work(self, run: Run, work: Work) -> None:
         try:
@@ -165,7 +180,7 @@ class Runs:
 
     def _conclude(self, run: Run) -> None:
         """An end for what has none: nothing after this changes how it stands."""
-        if run.ended in {Ended.CANCELLED, Ended.DELETED}:
+        if run.ended in {Ended.CANCELLED, Ended.DELETED, Ended.KEY_OVER}:
             run.cancel()
         elif run.ended is Ended.STOPPED:
             run.fail(endings.stopped())

@@ -33,6 +33,7 @@ class Ended(Enum):
 
     CANCELLED = "cancelled"
     DELETED = "deleted while it ran"
+    KEY_OVER = "its owner has no usable key any more"
     STOPPED = "Aurora is stopping"
     TOO_LONG = "it ran for too long"
     UNKEPT = "it could not be kept"

@@ -11,6 +11,7 @@ from gateway.errors import GatewayError, NotReady
 
 CREATED, FAILED = "response.created", "response.failed"
 FINAL = frozenset({"response.completed", "response.incomplete", FAILED})
+_ENDS = tuple(f"event: {name}\n".encode() for name in FINAL)
 MOST_MESSAGE_CHARACTERS = 2000
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -48,6 +49,11 @@ def event(kind: str, number: int, body: bytes) -> bytes:
     """The event of this kind about the response object `body`, as server-sent bytes."""
     numbered = {"type": msgspec.json.encode(kind), "sequence_number": str(number).encode()}
     return sse.event(calls.joined({**numbered, "response": body}), kind.encode())
+
+
+def is_final(event: bytes) -> bool:
+    """Whether this event of a stream tells how its response ended."""
+    return event.startswith(_ENDS)
 
 
 def failing(before: bytes, body: bytes, last: int) -> list[tuple[int, bytes]]:

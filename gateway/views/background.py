@@ -18,6 +18,7 @@ from gateway.records import Record
 from gateway.relay import EVENT_STREAM, STREAM_HEADERS
 from gateway.routing import Way
 from gateway.runs import KEEP_ALIVE, Run, Work, told_after
+from gateway.state import endings
 from gateway.state.values import Copy
 from gateway.translation.responses.frame import Frame
 from gateway.translation.responses.request import kept_tools
@@ -106,7 +107,8 @@ def _work(exchange: Exchange, asked: Asked) -> Work:
     async def work(send: Send, run: Run) -> None:
         record = Record(request.method, request.id, request.client, path, of_the_call.key)
         client = Client(request, _nothing_more, send, limits)
-        beneath = replace(exchange, client=client, record=record)
+        check = exchange.standing.check_of_owner(asked.caller.key.owner)
+        beneath = replace(exchange, client=client, record=record, check_key=check)
         try:
             await deliver_asked(beneath, asked)
         except GatewayError as error:
@@ -136,9 +138,10 @@ def _nothing_more() -> Awaitable[Message]:
 async def tell(exchange: Exchange, owner: UUID, id: str, after: int) -> None:
     """The stream of a background response after event `after` (-1: from the first), to its end.
 
-    Raises StateUnavailable, once the client has been told of it by an event.
+    Raises StateUnavailable, and Unauthorized where the reader's key ends before the stream does,
+    once the client has been told of it by an event.
     """
-    client = exchange.client
+    client, is_final = exchange.client, False
 
     def broken(error: GatewayError) -> bytes:
         return dialects.event(error, Dialect.RESPONSES, after + 1)
@@ -146,9 +149,15 @@ async def tell(exchange: Exchange, owner: UUID, id: str, after: int) -> None:
     client.broken = broken
     await client.start(200, [EVENT_STREAM, *STREAM_HEADERS])
     try:
-        async for events in told_after(exchange.store, exchange.runs, owner, id, after):
+        told = told_after(
+            exchange.store, exchange.runs, owner, id, after, check_key=exchange.check_key
+        )
+        async for events in told:
             after = events[-1][0] if events else after
+            is_final = bool(events) and endings.is_final(events[-1][1])
             await client.write(b"".join(event for _, event in events) or KEEP_ALIVE, more=True)
+        if not is_final:  # it was cancelled, perhaps since the key is over
+            exchange.check_key()
     except GatewayError as error:
         await client.write(broken(error), more=False)
         raise

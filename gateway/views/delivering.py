@@ -269,6 +269,7 @@ async def deliver_once(
             except UpstreamStale:
                 if not (_is_a_question(going) and _may_repeat(exchange)):
                     raise
+                exchange.check_key()
                 await deliver(exchange, place, visit, going, delivery)
     except Refused as refused:
         await _handed_on(exchange, refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from gateway.pdf import PdfReader
 from gateway.records import Record
 from gateway.routing import Pools
 from gateway.runs import Runs
+from gateway.standing import KeyCheck, Standing
 from gateway.state.store import Store
 from gateway.unpacking import Unpacker
 from gateway.upstream import Door, Outgoing
@@ -59,6 +60,9 @@ class Exchange:
     """Which headers cross, beside those that always do or never."""
     installation: tuple[str, ...] = ()
     """The ids by which this Aurora is known to others; the first is said."""
+    check_key: KeyCheck = lambda: None
+    """Of whoever waits: raises once the key that began this is none for calls any more."""
+    standing: Standing = field(default_factory=Standing)
     is_stopping: bool = False
     """Whether this process was told to stop before the call began."""
 

@@ -51,9 +51,11 @@ class Search:
         """The next server, with one of its places taken: the caller gives it back. It may wait in
         line. None: nobody is left who has not failed this call.
 
-        Raises TooBusy, NoServer, UpstreamError where no server's row can be used, and what `pool`
-        raises.
+        Raises TooBusy, NoServer, UpstreamError where no server's row can be used, Unauthorized where
+        the call waited or failed and its key is over by now, and what `pool` raises.
         """
+        if self.attempts:
+            self._exchange.check_key()
         asked: set[str] = set()
         is_busy = False
         while (found := self._next_tier(asked)) is not None:
@@ -141,6 +143,7 @@ class Search:
         while place is None and self._usable(tier) and (left := until - self._fleet.now()) > 0:
             patience = self._patience(pool, tier, left)
             place = await self._fleet.wait(tier, patience, partial(self._waits_on, tier))
+            self._check_key_with(place)
             if self._leads_on(tier):
                 break
             if place is not None:
@@ -152,6 +155,15 @@ class Search:
             place = self._free(pool, tier)
         return place
 
+    def _check_key_with(self, place: Place | None) -> None:
+        """Whoever waited may have lost the right to what he waited for: then it is given back."""
+        try:
+            self._exchange.check_key()
+        except GatewayError:
+            if place is not None:
+                self._fleet.give_back(place)
+            raise
+
     def _patience(self, pool: Pool, tier: Tier, seconds: float) -> Patience:
         untried = [number for number, way in enumerate(tier.ways) if self._is_untried(way)]
         left = {tier.ways[number].provider.id for number in untried}
@@ -160,6 +172,7 @@ class Search:
         return Patience(self._owner, pool.queue_calls, seconds, tried, ways)
 
     def _waits_on(self, tier: Tier) -> bool:
+        self._exchange.check_key()
         return self._leads_on(tier) and bool(self._usable(tier))
 
     def _leads_on(self, tier: Tier) -> bool:
@@ -204,7 +217,7 @@ class Search:
         The client must not have seen anything yet.
         """
         provider = place.way.provider
-        if not failover.asks_another(error, provider):
+        if not failover.asks_another(error, provider) or self._is_key_over():
             return False
         if isinstance(error, Refused) and error.why == refusals.MISCONFIGURED:
             self._unknown.add((provider.id, place.way.target.model))
@@ -238,11 +251,22 @@ class Search:
         self._attempts_before = self.attempts
         if not broke.is_stopping:
             self._broken.add(id)
-        if self._resumed > failover.MOST_RESUMED or len(self._broken) >= failover.MOST_SENT:
+        if (
+            self._is_key_over()
+            or self._resumed > failover.MOST_RESUMED
+            or len(self._broken) >= failover.MOST_SENT
+        ):
             return False
         if self._has_others():
             return self._fleet.budget.spend(self._fleet.now())
         return await self._begins_again(None)
+
+    def _is_key_over(self) -> bool:
+        try:
+            self._exchange.check_key()
+        except GatewayError:
+            return True
+        return False
 
     def _has_others(self) -> bool:
         """Nor are there any where the model itself is gone by now."""

@@ -151,7 +151,7 @@ async def silent_for(gateway: MountedGateway, owner: UUID, id: str) -> bool:
     """Whether the reader is told twice that there is nothing."""
     runs = gateway._gateway._runs
     silences = 0
-    async for events in told_after(gateway.store, runs, owner, id, 1):
+    async for events in told_after(gateway.store, runs, owner, id, 1, check_key=lambda: None):
         silences += not events
         if silences == 2:
             return True
