@@ -65,6 +65,10 @@ class Tail:
         size = self.MOST_BYTES
         self._last = chunk[-size:] if len(chunk) >= size else (self._last + chunk)[-size:]
 
+    @property
+    def last(self) -> bytes:
+        return self._last
+
     def closing(self) -> bytes:
         """What must come before the next event can begin: nothing at a boundary."""
         if not self._last or self._last.endswith(self.BOUNDARIES):
