@@ -15,7 +15,7 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 PURE = (
     "sse", "translation", "headers", "routing", "calls", "passthrough", "refusals", "endpoints",
     "errors", "dialects", "missing_routes", "abilities", "queries", "resuming", "renaming", "forms", "paging", "realtime",
-    "state/values", "state/endings", "failover", "fleet/breaker", "fleet/budget",
+    "state/values", "state/endings", "state/spool/records", "failover", "fleet/breaker", "fleet/budget",
 )  # fmt: skip
 HTTP_CLIENTS = {
     "aiohttp", "httpx", "httpx_aiohttp", "requests", "urllib3", "http.client", "urllib.request",
@@ -28,7 +28,7 @@ NOT_PURE = HTTP_CLIENTS | {
     "gateway.relay", "gateway.auth", "gateway.records", "gateway.models", "gateway.runs",
     "gateway.state.store", "gateway.state.lane", "gateway.state.backlog", "gateway.state.rows",
     "gateway.state.responses", "gateway.state.background", "gateway.state.conversations",
-    "gateway.state.retention",
+    "gateway.state.retention", "gateway.state.batch", "gateway.state.spool.segments",
 }  # fmt: skip
 CATCH_ALLS = {"util", "utils", "helper", "helpers", "common", "misc", "shared", "manager"}
 

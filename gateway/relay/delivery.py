@@ -35,8 +35,8 @@ class Watcher(Protocol):
     def end(self) -> None:
         """The answer is whole: what was fed last may still have to go out, nothing follows it."""
 
-    async def release(self) -> None:
-        """Return, soon, once nothing is held any more."""
+    async def release(self, piece: bytes) -> bytes:
+        """What was fed last, once it may go out, which is soon; it may say of Aurora what it must."""
 
     def settle(self) -> None:
         """Act on what was seen: called on the loop, after each `feed` and `end`."""
@@ -57,8 +57,8 @@ class Unwatched:
     def end(self) -> None:
         pass
 
-    async def release(self) -> None:
-        pass
+    async def release(self, piece: bytes) -> bytes:
+        return piece
 
     def settle(self) -> None:
         pass

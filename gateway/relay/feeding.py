@@ -29,7 +29,8 @@ class Watching:
     def held_bytes(self) -> int:
         return self._watcher.held_bytes
 
-    async def feed(self, told: bytes) -> None:
+    async def feed(self, told: bytes) -> bytes:
+        """`told` as it is to go out, once it may."""
         watcher = self._watcher
         size = watcher.held_bytes + len(told)
         if size <= INLINE_BYTES or watcher is UNWATCHED:
@@ -37,8 +38,7 @@ class Watching:
         else:
             await self._offload.run_to_the_end(size, watcher.feed, told)
         watcher.settle()
-        if watcher.holds:
-            await watcher.release()
+        return await watcher.release(told) if watcher.holds else told
 
     async def end(self) -> None:
         """The answer is whole."""
@@ -46,7 +46,7 @@ class Watching:
         await self._offload.run_to_the_end(watcher.held_bytes, watcher.end)
         watcher.settle()
         if watcher.holds:
-            await watcher.release()
+            await watcher.release(b"")
 
 
 class Feeding:

@@ -148,8 +148,7 @@ async def _told(
     except (MemoryFull, BodyTooLarge) as error:
         told = UpstreamUnreadable(str(error))
         await _broke_off(told, feeding, client, delivery.sentence)
-    last = await feeding.last()
-    await feeding.watching.feed(last)
+    last = await feeding.watching.feed(await feeding.last())
     await feeding.watching.end()
     await client.write(last, more=False)
     if events.error is not None:
@@ -240,8 +239,7 @@ async def _hand_on_events(
 ) -> None:
     events, turns = feeding.events, feeding.turns
     for told in filter(None, held):
-        await feeding.watching.feed(told)
-        await client.write(told, more=True)
+        await client.write(await feeding.watching.feed(told), more=True)
     if events.is_over:
         return
     async for piece in pieces:
@@ -249,8 +247,7 @@ async def _hand_on_events(
         for part in feeding.parts(piece):
             told = await feeding.fed(part)
             if told:
-                await feeding.watching.feed(told)
-                await client.write(told, more=True)
+                await client.write(await feeding.watching.feed(told), more=True)
             if events.is_over:
                 return  # what the server still has to say is for nobody
             if turns.are_over():

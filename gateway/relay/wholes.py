@@ -38,13 +38,13 @@ async def as_it_comes(answer: Answer, client: Client, crossing: Pairs, delivery:
     delivery.begun()
     delivery.watcher.begin(streamed=False)
     watching = Watching(delivery.watcher, delivery.offload)
-    await watching.feed(held)
+    told = await watching.feed(held)
     if is_whole:
         await watching.end()
-    await client.start(answer.status, crossing)
-    if is_whole:
-        await client.write(held, more=False)
+        await client.start(answer.status, crossing if told is held else _resized(crossing, told))
+        await client.write(told, more=False)
     else:
+        await client.start(answer.status, crossing)
         await _hand_on(held, pieces, client, watching)
 
 
@@ -58,6 +58,10 @@ async def _read_on(held: bytes, pieces: AsyncIterator[bytes], crossing: Pairs) -
     async for piece in pieces:
         parts.append(piece)
     return b"".join(parts)
+
+
+def _resized(crossing: Pairs, told: bytes) -> Pairs:
+    return [*without_length(crossing), (b"content-length", str(len(told)).encode())]
 
 
 def _is_whole(held: bytes, crossing: Pairs) -> bool:
@@ -97,7 +101,7 @@ async def translated(
     delivery.begun()
     delivery.watcher.begin(streamed=False)
     watching = Watching(delivery.watcher, delivery.offload)
-    await watching.feed(body)
+    body = await watching.feed(body)
     await watching.end()
     await client.answer(answer.status, without_length(crossing), body)
 

@@ -9,7 +9,7 @@ from gateway.memory import Memory
 from gateway.state.backlog import Entry
 from gateway.state.store import Store
 from gateway.state.values import Copy
-from gateway.translation.responses import Final, Watch, final
+from gateway.translation.responses import Final, Watch, final, unstored
 
 KEPT = frozenset({"completed", "incomplete"})
 """A call that failed leaves nothing."""
@@ -83,10 +83,14 @@ class Keeping:
     def holds(self) -> bool:
         return self._entry is not None
 
-    async def release(self) -> None:
+    async def release(self, piece: bytes) -> bytes:
+        """Where the response is not kept after all, it says `store` false, if the whole of it is in
+        this piece."""
         entry, self._entry = self._entry, None
-        if entry is not None:
-            await self._store.until_safe(entry)
+        if entry is None:
+            return piece
+        await self._store.until_safe(entry)
+        return unstored(piece, streamed=self._watch is not None) if entry.lost else piece
 
     def _feed_whole(self, piece: bytes) -> None:
         self._whole += piece

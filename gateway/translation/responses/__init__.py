@@ -10,10 +10,10 @@ from gateway.translation.responses.ask import Ask, expanded, read
 from gateway.translation.responses.count import to_tokenize
 from gateway.translation.responses.echo import Echo
 from gateway.translation.responses.request import pdfs, to_chat
-from gateway.translation.responses.restamp import Restamped
+from gateway.translation.responses.restamp import Restamped, unstored
 from gateway.translation.responses.watch import Watch
 
 __all__ = [
     "Ask", "Echo", "Final", "Restamped", "Watch",
-    "expanded", "final", "pdfs", "read", "to_chat", "to_tokenize",
+    "expanded", "final", "pdfs", "read", "to_chat", "to_tokenize", "unstored",
 ]  # fmt: skip

@@ -81,6 +81,18 @@ class Restamped:
         return sse.event(msgspec.json.encode(event | {"response": stamped}), name_of(block))
 
 
+def unstored(piece: bytes, *, streamed: bool) -> bytes:
+    """A piece of an answer whose response is not kept: each response object that it holds as a whole
+    says `store` false."""
+    refused = Restamped(Echo(store_refused=True))
+    if not streamed:
+        return refused.whole(piece)
+    try:
+        return refused.feed(piece) + refused.end()
+    except UpstreamBroke:
+        return piece
+
+
 def _members(echo: Echo) -> Members:
     """What differs from what a vLLM server says of itself."""
     said: dict[str, object] = {}

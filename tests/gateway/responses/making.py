@@ -103,8 +103,8 @@ def chat_answer(text: str) -> dict[str, Any]:
             "choices": [choice], "usage": usage}  # fmt: skip
 
 
-def streamed_by(way: str, *texts: str) -> list[bytes]:
-    return native_stream(*texts) if way == NATIVE else chat_stream(*texts)
+def streamed_by(way: str, *texts: str, id: str = "resp_of_vllm") -> list[bytes]:
+    return native_stream(*texts, id=id) if way == NATIVE else chat_stream(*texts)
 
 
 def will_say(vllm: ScriptedVllm, way: str, text: str, id: str = "resp_of_vllm") -> None:
