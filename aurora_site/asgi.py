@@ -114,6 +114,7 @@ realtime = Realtime.as_asgi(
     fleet=fleet,
     header_rules=header_rules,
     installation=installation.ids(),
+    memory=memory,
 )
 lifespan = Lifespan(gateway.start, gateway.stop_runs, store.stop)
 application = ProtocolTypeRouter(

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from gateway.client import Message, Receive, Send
 from gateway.errors import UpstreamBroke
+from gateway.memory import Charge
 from gateway.realtime import ABNORMAL, NO_CODE, NORMAL, Closed
 from gateway.turns import Turns
 from gateway.upstream import Socket
@@ -83,10 +84,13 @@ def closed_by(message: Message) -> Closed:
     return Closed(message.get("code") or ABNORMAL, message.get("reason") or "")
 
 
-async def joined(client: ClientSocket, socket: Socket, until: Awaitable[NoReturn]) -> End:
-    """Relay until one side ends; neither is closed here. Raises UpstreamError where the server's
-    side breaks, and what `until` raises, as soon as it does."""
-    ways = [_down(socket, client), _up(client, socket), _raised(until)]
+async def joined(
+    client: ClientSocket, socket: Socket, until: Awaitable[NoReturn], charge: Charge
+) -> End:
+    """Relay until one side ends; neither is closed here. Messages count in `charge` until their takers
+    have them: the caller frees it. Raises UpstreamError where the server's side breaks, MemoryFull or
+    BodyTooLarge, and what `until` raises, as soon as it does."""
+    ways = [_down(socket, client, charge), _up(client, socket, charge), _raised(until)]
     if client.until_gone is not None:
         ways.append(_gone(client.until_gone, socket))
     tasks = [asyncio.create_task(way) for way in ways]
@@ -99,15 +103,17 @@ async def joined(client: ClientSocket, socket: Socket, until: Awaitable[NoReturn
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _down(socket: Socket, client: ClientSocket) -> End:
+async def _down(socket: Socket, client: ClientSocket, charge: Charge) -> End:
     while True:
         message = await socket.receive()
         if isinstance(message, Closed):
             return End(False, message)
+        charge.hold_answer(len(message))
         await client.send(message)
+        charge.hold_answer(0)
 
 
-async def _up(client: ClientSocket, socket: Socket) -> End:
+async def _up(client: ClientSocket, socket: Socket, charge: Charge) -> End:
     turns = Turns()
     while True:
         message = await client.receive()
@@ -115,12 +121,14 @@ async def _up(client: ClientSocket, socket: Socket) -> End:
             await asyncio.sleep(0)
         if isinstance(message, Closed):
             return End(True, message)
+        charge.hold_body(len(message), 1)
         try:
             await socket.send(message)
         except UpstreamBroke:
             # `_down` knows how the server ended, once it has handed on what came before the end.
             await asyncio.sleep(socket.provider.idle_seconds)
             raise
+        charge.hold_body(0)
 
 
 async def _raised(until: Awaitable[NoReturn]) -> End:

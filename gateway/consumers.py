@@ -43,6 +43,7 @@ from gateway.errors import (
 from gateway.failover import Visit
 from gateway.fleet import Fleet, Place
 from gateway.header_names import NO_RULES, Rules
+from gateway.memory import Charge, Memory
 from gateway.realtime import Closed, Handshake
 from gateway.records import Record
 from gateway.refusals import Reworded
@@ -92,10 +93,11 @@ class Realtime(AsyncConsumer):
         fleet: Fleet,
         header_rules: Rules = NO_RULES,
         installation: tuple[str, ...] = (),
+        memory: Memory | None = None,
     ) -> None:
         self._catalog, self._door, self._note_key_use = catalog, door, note_key_use
         self._fleet, self._header_rules = fleet, header_rules
-        self._installation = installation
+        self._installation, self._memory = installation, memory
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         self._handshake = Handshake.of(scope)
@@ -164,11 +166,14 @@ class Realtime(AsyncConsumer):
 
     async def _joined(self, opened: Opened) -> End:
         """A server that breaks off a session is told of as one that breaks off an answer."""
+        charge = Charge(self._memory)
         try:
-            end = await joined(self._client, opened.socket, self._until_key_ends())
+            end = await joined(self._client, opened.socket, self._until_key_ends(), charge)
         except UpstreamError as error:
             opened.visit.failed(error)
             raise
+        finally:
+            charge.free()
         if end.closed.code == realtime.ABNORMAL and not end.by_client:
             opened.visit.failed(ConnectionAbortedError())
         return end

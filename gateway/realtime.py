@@ -15,7 +15,9 @@ from urllib.parse import quote
 from gateway import headers as policy
 from gateway import queries
 from gateway.errors import (
+    BodyTooLarge,
     GatewayError,
+    MemoryFull,
     MissingRoute,
     NotPermitted,
     Unauthorized,
@@ -31,7 +33,7 @@ SPOKEN = "realtime"
 connection on which none of their subprotocols was chosen."""
 MOST_REASON_BYTES = 123  # RFC 6455, 5.5
 NORMAL, GOING_AWAY, NO_CODE, ABNORMAL = 1000, 1001, 1005, 1006
-POLICY, TOO_LARGE, INTERNAL_ERROR = 1008, 1009, 1011
+POLICY, TOO_LARGE, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1009, 1011, 1013
 ENDS_WELL = frozenset({NORMAL, GOING_AWAY, NO_CODE})
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,256}")
 
@@ -136,7 +138,9 @@ def to_client(closed: Closed) -> Closed:
 
 def after(error: GatewayError) -> Closed:
     """How a session ends that `error` ends."""
-    code = POLICY if isinstance(error, Unauthorized | NotPermitted) else INTERNAL_ERROR
+    codes = {MemoryFull: TRY_AGAIN_LATER, BodyTooLarge: TOO_LARGE}
+    is_of_key = isinstance(error, Unauthorized | NotPermitted)
+    code = POLICY if is_of_key else codes.get(type(error), INTERNAL_ERROR)
     return Closed(code, str(error).encode()[:MOST_REASON_BYTES].decode(errors="ignore"))
 
 

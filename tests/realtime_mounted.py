@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from gateway.consumers import Realtime
 from gateway.fleet import Fleet
 from gateway.headers import request_id
+from gateway.memory import Memory
 from gateway.upstream import Door, Waits
 from providers.catalog import Catalog
 from providers.observed import Lookout
@@ -47,6 +48,7 @@ class MountedRealtime:
         waits: Waits = UNHURRIED,
         of_fleet: dict[str, Any] | None = None,
         installation: tuple[str, ...] = (),
+        memory: Memory | None = None,
         **options: Any,
     ) -> None:
         self.catalog, self.lookout = Catalog(), Lookout()
@@ -62,6 +64,7 @@ class MountedRealtime:
             note_key_use=self.used_keys.append,
             fleet=self.fleet,
             installation=installation,
+            memory=memory,
         )
         logging.getLogger("aurora").addHandler(self._lines)
         self.url = thread.start(

@@ -18,7 +18,7 @@ from gateway.state.values import Conversation, Page, quoted
 from gateway.surrogates import mended_members
 from gateway.translation import Stamp
 from gateway.translation.responses import adding, options, reading
-from gateway.views.exchange import Exchange, Members, authenticated
+from gateway.views.exchange import Exchange, Members, answer_page, authenticated
 
 
 async def create(exchange: Exchange) -> None:
@@ -63,7 +63,7 @@ async def list_items(exchange: Exchange) -> None:
         found = await exchange.store.conversation_items(
             owner, exchange.name("id"), limit=page.limit, order=page.order, after=page.after
         )
-        await exchange.client.answer_json(200, paging.listed(found))
+        await answer_page(exchange, found)
 
 
 async def add_items(exchange: Exchange) -> None:
@@ -76,7 +76,7 @@ async def add_items(exchange: Exchange) -> None:
         items = await _items(exchange, owner, members)
         _check_room(exchange, owner)
         await exchange.store.add_items(owner, exchange.name("id"), items)
-        await exchange.client.answer_json(200, paging.listed(Page(items, has_more=False)))
+        await answer_page(exchange, Page(items, has_more=False))
 
 
 async def show_item(exchange: Exchange) -> None:

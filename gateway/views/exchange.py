@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway import calls, headers, hops, queries, routing
+from gateway import calls, headers, hops, paging, queries, routing
 from gateway.abilities import Abilities
 from gateway.auth import Caller, authenticate, is_usable_key
 from gateway.client import Client
@@ -26,6 +26,7 @@ from gateway.routing import Pools
 from gateway.runs import Runs
 from gateway.standing import KeyCheck, Standing
 from gateway.state.store import Store
+from gateway.state.values import Page
 from gateway.unpacking import Unpacker
 from gateway.upstream import Door, Outgoing
 from providers.snapshot import ProviderEntry, Snapshot
@@ -96,6 +97,13 @@ async def _read(exchange: Exchange, parse: Callable[..., calls.Call]) -> calls.C
     body = await exchange.client.plain_body(exchange.unpacker)
     unnamed = routing.unnamed(exchange.snapshot)
     return await exchange.offload.run(len(body), parse, body, unnamed=unnamed)
+
+
+async def answer_page(exchange: Exchange, page: Page) -> None:
+    """A page of items, as OpenAI's clients read it."""
+    size = sum(map(len, page.items))
+    body = await exchange.offload.run(size, paging.listed, page)
+    await exchange.client.answer_json(200, body)
 
 
 def outgoing(exchange: Exchange, provider: ProviderEntry, path: str, body: bytes) -> Outgoing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway import paging
 from gateway.client import Watched
-from gateway.views.exchange import Exchange, authenticated
+from gateway.views.exchange import Exchange, answer_page, authenticated
 
 
 async def list_input_items(exchange: Exchange) -> None:
@@ -20,4 +20,4 @@ async def list_input_items(exchange: Exchange) -> None:
             after=page.after,
             before=page.before,
         )
-        await exchange.client.answer_json(200, paging.listed(found))
+        await answer_page(exchange, found)

@@ -23,7 +23,7 @@ def memory() -> Memory:
 
 @pytest.fixture
 def options(memory):
-    return {"hold": memory.moved}
+    return {"hold": memory.moved, "memory": memory}
 
 
 async def test_a_message_that_fits_goes_through_and_is_given_back(gateway, vllm, memory):
@@ -51,5 +51,21 @@ async def test_a_client_that_leaves_within_its_message_holds_nothing(gateway, vl
         )
         await asyncio.to_thread(eventually, lambda: memory.used_bytes > 0)
         client.transport.abort()
+
+    assert await asyncio.to_thread(eventually, lambda: memory.used_bytes == 0)
+
+
+async def test_a_message_of_a_server_for_which_there_is_no_memory_ends_the_session(
+    gateway, vllm, memory
+):
+    async def script(session) -> None:
+        await session.send(b"a" * (2 * MIB))
+        await session.wait_closed()
+
+    vllm.will(script)
+    async with gateway.connect() as client:
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(client.recv(), PATIENCE_SECONDS)
+        assert client.protocol.close_rcvd.code == 1009
 
     assert await asyncio.to_thread(eventually, lambda: memory.used_bytes == 0)
