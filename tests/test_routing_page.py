@@ -27,7 +27,7 @@ def found(name: str) -> list[Path]:
 def test_the_page_has_sections_and_claims_and_names_tests() -> None:
     assert len(SECTIONS) > 4
     assert len(CLAIMS) > 8
-    assert {"tests/gateway/pure/resuming/", "test_places.py"} <= set(NAMED.findall(PAGE))
+    assert {"tests/gateway/pure/resuming/", "test_affinity.py"} <= set(NAMED.findall(PAGE))
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMED.findall(PAGE))))
