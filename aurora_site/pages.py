@@ -19,6 +19,7 @@ TITLES = {
     404: "There is no such page",
     408: "The upload was too slow",
     413: "This is too large",
+    431: "This request is too large",
     500: "Aurora failed to make this page",
     503: "Aurora cannot answer at the moment",
 }

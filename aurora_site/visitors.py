@@ -16,13 +16,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.http.cookie import parse_cookie
 
+from gateway.admission import heads
 from gateway.admission.visits import Visit, Visitor, stranger
 from gateway.auth import usable_keys
 from gateway.client import Request
 from gateway.errors import DatabaseUnavailable, NotPermitted, StateUnavailable, Unauthorized
-from gateway.headers import first
 from gateway.state.lane import Lane
 from providers import key_headers, key_kinds
 from providers.catalog import Catalog
@@ -128,10 +127,7 @@ def _good(visitor: Visitor, owner: str, request: Request) -> Visit:
 
 def _session_of(request: Request) -> str | None:
     """What could be a session's key, in the cookie of its name."""
-    cookie = first(request.headers, b"cookie")
-    if cookie is None:
-        return None
-    shown = parse_cookie(cookie.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+    shown = heads.cookie(request.headers, settings.SESSION_COOKIE_NAME)
     return shown if _SESSION.fullmatch(shown) else None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from typing import Any
 
+from gateway.admission import form_bodies, heads
 from gateway.admission.displacing import Displaced, Displacing
 from gateway.admission.outbox import Deliveries, Outbox
 from gateway.admission.places import MOST_WAITING_SECONDS, Places
@@ -59,13 +60,16 @@ class Bounded:
         request = Request.of(scope)
         client = Client(request, receive, send, self._limits[Visitor.STRANGER])
         try:
+            headers = heads.checked(request.raw_path, request.query, request.headers)
             visit = await self._identify(request)
             if visit.visitor is not Visitor.STRANGER:
                 client = Client(request, receive, send, self._limits[visit.visitor])
             body = await self._taken_in(client, visit)
+            form_bodies.check(headers, body)
             outbox = Outbox(_identified(client, send))
             async with self._places_for(visit).place(visit.owner):
-                await self._application(scope, _given(body, receive), outbox.put)
+                seen = {**scope, "headers": headers}
+                await self._application(seen, _given(body, receive), outbox.put)
             await self._deliveries[visit.visitor].deliver(visit.owner, outbox)
         except GatewayError as error:
             await self._refuse(client, error)

@@ -157,6 +157,10 @@ class BodyTooLarge(GatewayError):
     status, type, code = 413, "invalid_request_error", "body_too_large"
 
 
+class HeadTooLarge(GatewayError):
+    status, type, code = 431, "invalid_request_error", "head_too_large"
+
+
 class TooManyInBackground(GatewayError):
     status, type, code = 429, "rate_limit_error", "too_many_in_background"
 

@@ -6,6 +6,8 @@ import re
 from typing import NamedTuple, NoReturn
 
 MAX_HEADERS = 200
+MAX_PATH_BYTES = 8 * 1024
+"""Without the query. To decode a path of 64 KiB would hold all calls up for 14 ms."""
 
 _REQUEST_LINE = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+) ([^ ]+) HTTP/1\.([01])")
 _TOKEN_BYTES = b"-!#$%&'*+.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
@@ -51,6 +53,8 @@ def parse_head(block: bytes) -> Head:
     _check_bytes(block, lines)
     method, target, minor = _request_line(lines[0])
     raw_path, _, query_string = _origin_form(target).partition(b"?")
+    if len(raw_path) > MAX_PATH_BYTES:
+        raise BadHead(f"The path is over {MAX_PATH_BYTES} bytes", 414)
     headers, deciding, hosts = _headers(lines)
     newest = minor == b"1"
     if hosts > 1 or (newest and not hosts):

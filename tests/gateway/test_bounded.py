@@ -39,9 +39,10 @@ class Reading:
         self.taken = b""
         self.whole: list[bytes] = []
         self.disconnects = 0
+        self.headers: list[tuple[bytes, bytes]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        more = True
+        more, self.headers = True, scope["headers"]
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -197,6 +198,39 @@ def test_more_uploads_at_a_time_than_are_taken_in_end_the_oldest(server_thread, 
         answer = oldest.read_answer()
         assert (answer.status, error_of(answer)["code"]) == (503, "not_ready")
     server_thread.stop(url)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (("Cookie", 'a="' + "\\1" * 25_000 + '"'), 201),
+        (("Content-Type", 'a; b="' + ";" * 50_000), 431),
+        (("Accept", "a" * 50_000), 431),
+    ],
+)
+def test_headers_that_take_django_seconds_never_reach_it(connect, reading, header, status):
+    client = connect()
+    client.send(request_bytes("GET", LOGIN, [header]))
+
+    answer = client.read_answer()
+    assert answer.status == status
+    if status == 431:
+        assert error_of(answer)["code"] == "head_too_large"
+    assert [value for name, value in reading.headers if len(value) > 100] == []
+
+
+def test_a_form_of_percent_signs_never_reaches_django(server_thread):
+    reading = Reading()
+    bounded = Bounded(reading, replace(LIMITS, body_bytes=2**21), identify=Directed())
+    url = server_thread.start(bounded, drain_seconds=0.05)
+    media_type = [("Content-Type", "application/x-www-form-urlencoded")]
+    with RawClient("127.0.0.1", urlsplit(url).port or 0) as client:
+        client.send(request_bytes("POST", "/session/a", media_type, b"%" * 2**20))
+        answer = client.read_answer()
+    server_thread.stop(url)
+
+    assert (answer.status, error_of(answer)["code"]) == (413, "body_too_large")
+    assert reading.whole == []
 
 
 class Directed:

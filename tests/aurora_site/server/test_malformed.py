@@ -154,6 +154,17 @@ def test_a_head_that_is_too_large_is_a_431(serve, raw, caplog):
     assert line.fields["request_id"] == refused.headers["x-request-id"]
 
 
+def test_a_path_over_8_kib_is_a_414_and_a_long_query_is_taken(serve):
+    url = serve(echo)
+    with Client(url) as client:
+        longest = b"/" + b"%" * (8 * 1024 - 1)
+        query = b"?a=" + b"b" * 40_000
+        assert client.send(b"GET %b%b HTTP/1.1\r\nHost: a\r\n\r\n" % (longest, query)).answer()
+        refused = client.send(b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % longest).answer()
+        assert (refused.status, refused.error["code"]) == (414, "bad_request")
+        assert client.closed()
+
+
 def test_200_headers_of_60_kib_in_all_are_taken(serve):
     raw = HEAD + b"X-One: %b\r\n" % (b"a" * 290) * 199 + b"\r\n"
     with Client(serve(echo)) as client:

@@ -34,6 +34,7 @@ TABLE = {
     "WrongMethod": (405, "invalid_request_error", "method_not_allowed", None),
     "SlowUpload": (408, "invalid_request_error", "upload_stalled", None),
     "BodyTooLarge": (413, "invalid_request_error", "body_too_large", None),
+    "HeadTooLarge": (431, "invalid_request_error", "head_too_large", None),
     "TooManyInBackground": (429, "rate_limit_error", "too_many_in_background", None),
     "TooBusy": (429, "rate_limit_error", "servers_busy", None),
     "NotImplementedHere": (501, "server_error", "not_implemented", None),
