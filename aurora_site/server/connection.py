@@ -31,6 +31,11 @@ LINGER_SECONDS = 10
 LINGER_BYTES = 64 * 1024 * 1024
 DIRECT_WRITE_BYTES = 128 * 1024
 STALL_CHECKS = 4
+# Each read of a body costs about as much as the bytes of a large one. Where reads bring less than so
+# much on average, after so many, what comes is left to the system for a while, which joins it.
+LEAST_READ_BYTES = 256
+FREE_READS = 64
+REST_SECONDS = 0.02
 
 logger = logging.getLogger("aurora.server")
 
@@ -59,6 +64,7 @@ class Connection(HTTPChannel):
         self._take: Callable[[bytes], None] = self._take_head
         self._arrived = bytearray()
         self._paused_fd: int | None = None
+        self._spare_bytes, self._is_resting = LEAST_READ_BYTES * FREE_READS, False
         self._await_deadline(self.server.head_seconds, self._head_is_late)
         self.seat = self.server.room.enter(peer.host, self)
         self.server.connections_open.add(self)
@@ -131,6 +137,20 @@ class Connection(HTTPChannel):
             self._decoder.dataReceived(data)
         except BadChunks as bad:
             self._break_off(str(bad))
+        spare = self._spare_bytes + len(data) - LEAST_READ_BYTES
+        self._spare_bytes = min(spare, LEAST_READ_BYTES * FREE_READS)
+        if spare < 0 and self._take == self._take_body:
+            self._rest()
+
+    def _rest(self) -> None:
+        self.pause_reading()
+        self._is_resting = True
+        self.loop.call_later(REST_SECONDS, self._rested)
+
+    def _rested(self) -> None:
+        self._is_resting = False
+        if self._exchange is None or not self._exchange.holds_enough:
+            self.resume_reading()
 
     def _body_ended(self, rest: bytes) -> None:
         self._take = self._take_pipelined
@@ -159,7 +179,7 @@ class Connection(HTTPChannel):
             self.server.hangups.watch(self._paused_fd, self._leave)
 
     def resume_reading(self) -> None:
-        if self._paused_fd is not None:
+        if self._paused_fd is not None and not self._is_resting:
             self._forget_pause()
             self.transport.resumeProducing()
 

@@ -94,6 +94,11 @@ class Exchange:
         self.closes = False
 
     @property
+    def holds_enough(self) -> bool:
+        """Of a body that the application does not take."""
+        return self._buffered_bytes > BODY_HIGH_WATER_BYTES
+
+    @property
     def started(self) -> bool:
         return self._status is not None
 
@@ -107,7 +112,7 @@ class Exchange:
     def feed(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
         self._buffered_bytes += len(chunk) + PIECE_OVERHEAD_BYTES
-        if self._buffered_bytes > BODY_HIGH_WATER_BYTES:
+        if self.holds_enough:
             self._connection.pause_reading()
         self._news.wake()
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from aurora_site.server.serving import Server
 
 MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+FREE_FRAGMENTS, BYTES_A_FRAGMENT = 16 * 1024, 64
+"""Of one message: so many may be of any size, and the others must hold so much on average."""
 LEAST_PART_BYTES, MOST_PART_BYTES = 2 * 1024, 64 * 1024
 """Of what one read brings, before the clock is looked at: more where the parts before took less."""
 FREE_BYTES = 64 * 1024
@@ -35,6 +37,7 @@ TURN_SECONDS = 0.002
 CLOSING_SECONDS = 5.0
 """What a client gets to answer a Close, counted from the last byte that it took."""
 ABNORMAL_CODE = 1006
+POLICY_VIOLATION = 1008
 MOST_REASON_BYTES = 123  # RFC 6455, 5.5
 # All that autobahn is shown of a request: the rest, a key among the subprotocols perhaps, is not
 # to be found in its messages.
@@ -160,6 +163,13 @@ class WebSocket(WebSocketServerProtocol):
     def onMessageBegin(self, isBinary: bool) -> None:
         super().onMessageBegin(isBinary)
         self._message = bytearray()
+        self._fragment_budget_bytes = FREE_FRAGMENTS * BYTES_A_FRAGMENT
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        super().onMessageFrameBegin(length)
+        self._fragment_budget_bytes += length - BYTES_A_FRAGMENT
+        if self._fragment_budget_bytes < 0 and not self.failedByMe:
+            self._fail_connection(POLICY_VIOLATION, "a message in too many small fragments")
 
     def onMessageFrameData(self, payload: bytes) -> None:
         """autobahn keeps a list of all fragments, which costs far more than their bytes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 
 import pytest
@@ -17,7 +18,15 @@ from aurora_site.server.chunks import (
     BadChunks,
     ChunkedBody,
 )
-from tests.aurora_site.server.apps import MIB, POST, Told, answer, echo
+from aurora_site.server.connection import FREE_READS, LEAST_READ_BYTES, REST_SECONDS
+from tests.aurora_site.server.apps import (
+    MIB,
+    POST,
+    Told,
+    answer,
+    echo,
+    waits_for_disconnect,
+)
 from tests.aurora_site.server.client import Client
 
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -174,3 +183,37 @@ def test_a_document_written_piece_by_piece_is_taken(serve):
     with Client(serve(echo)) as client:
         client.send(CHUNKED + chunk(b'{"a":') * 4000 + LAST)
         assert client.answer().body == b'{"a":' * 4000
+
+
+def test_a_body_that_comes_byte_by_byte_is_read_in_larger_pieces(serve):
+    """However fast or slow both sides are: so many reads at most in the time that it took."""
+    body_bytes, messages = 20_000, []
+
+    async def app(scope, receive, send):
+        more = True
+        while more:
+            message = await receive()
+            messages.append(message["body"])
+            more = message["more_body"]
+        await answer(send, body=b"".join(messages))
+
+    began = time.monotonic()
+    with Client(serve(app)) as client:
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.send(POST + b"Content-Length: %d\r\n\r\n" % body_bytes)
+        for _ in range(body_bytes):
+            client.send(b"a")
+        assert client.answer().body == b"a" * body_bytes
+    took_seconds = time.monotonic() - began
+    paid = body_bytes / LEAST_READ_BYTES
+    assert len(messages) <= 2 + FREE_READS + paid + took_seconds / REST_SECONDS
+
+
+def test_a_client_that_leaves_within_a_body_in_single_bytes_is_noticed(serve):
+    left = Told()
+    with Client(serve(waits_for_disconnect(left))) as client:
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.send(POST + b"Content-Length: 100000\r\n\r\n")
+        for _ in range(2_000):
+            client.send(b"a")
+    left.get()

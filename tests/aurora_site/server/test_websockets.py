@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from aurora_site.server.websockets import CLOSING_SECONDS
+from aurora_site.server.websockets import CLOSING_SECONDS, FREE_FRAGMENTS
 from gateway.headers import request_id
 from tests.aurora_site.server.apps import GET, MIB, STUCK_SECONDS, Told, answer
 from tests.aurora_site.server.client import Client
@@ -291,3 +291,30 @@ def test_a_connection_is_kept_beside_websockets(serve):
         client.send(frame(TEXT, b"hi"))
         assert client.read() == (TEXT, b"hi")
         assert plain.send(GET).answer().status == 200
+
+
+def fragments(count: int) -> bytes:
+    """A message of so many bytes, in a frame for each."""
+    return frame(0x01, b"a") + frame(0x00, b"a") * (count - 2) + frame(0x80, b"a")
+
+
+def test_a_message_in_thousands_of_fragments_is_one_message(serve):
+    lengths = []
+
+    async def app(scope, receive, send):
+        await accept(receive, send)
+        while (message := await receive())["type"] == "websocket.receive":
+            lengths.append(len(message["text"]))
+            await send({"type": "websocket.send", "text": "taken"})
+
+    with WebSocketClient(serve(app)) as client:
+        for _ in range(2):  # of each message anew
+            client.send(fragments(FREE_FRAGMENTS))
+            assert client.read() == (TEXT, b"taken")
+    assert lengths == [FREE_FRAGMENTS] * 2
+
+
+def test_a_message_in_too_many_small_fragments_is_1008(serve):
+    with WebSocketClient(serve(echo)) as client:
+        client.send(fragments(FREE_FRAGMENTS + 1000))
+        assert client.read_close() == (1008, "a message in too many small fragments")
