@@ -17,11 +17,19 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 
+from aurora_site.shares import subscriber
 from gateway.admission import heads
+from gateway.admission.places import Places
 from gateway.admission.visits import Visit, Visitor, stranger
 from gateway.auth import usable_keys
 from gateway.client import Request
-from gateway.errors import DatabaseUnavailable, NotPermitted, StateUnavailable, Unauthorized
+from gateway.errors import (
+    DatabaseUnavailable,
+    NotPermitted,
+    NotReady,
+    StateUnavailable,
+    Unauthorized,
+)
 from gateway.state.lane import Lane
 from providers import key_headers, key_kinds
 from providers.catalog import Catalog
@@ -32,7 +40,9 @@ KNOWN_SECONDS = 60.0
 since still opens nothing."""
 MOST_KNOWN = 1000
 LOOKUP_SECONDS = 2.0
+THREADS = 2
 MOST_LOOKUPS = 100
+"""That wait; then those of the address that has most of them are not made."""
 NEW_KEYS = "keys that the catalog does not know yet"
 _SESSION = re.compile(r"[0-9a-z]{8,64}")
 _REVOKING = re.compile(
@@ -49,7 +59,10 @@ class Visitors:
         self._catalog, self._clock = catalog, clock
         self._known: OrderedDict[str, float] = OrderedDict()
         self._rows = Lane(
-            "aurora-visitors", threads=2, waiting=MOST_LOOKUPS, seconds=LOOKUP_SECONDS, logs=False
+            "aurora-visitors", threads=THREADS, waiting=THREADS, seconds=LOOKUP_SECONDS, logs=False
+        )
+        self._turns = Places(
+            THREADS, most_waiting=MOST_LOOKUPS, most_waiting_seconds=LOOKUP_SECONDS
         )
         self._is_well, self._is_trying = True, False
 
@@ -105,7 +118,10 @@ class Visitors:
         if self._is_well or not self._is_trying:
             self._is_trying = True
             try:
-                is_found = await self._rows.run(look, shown)
+                async with self._turns.place(subscriber(request.client)):
+                    is_found = await self._rows.run(look, shown)
+            except NotReady:
+                pass  # others come with cookies or keys that are none
             except StateUnavailable:
                 self._is_well = False
             else:

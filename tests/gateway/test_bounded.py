@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from aurora_site import pages
-from gateway.admission.outbox import MOST_ANSWER_BYTES
+from gateway.admission.outbox import MOST_ANSWER_BYTES, Deliveries
 from gateway.admission.visits import Visit, Visitor
 from gateway.bounded import AT_ONCE, AT_ONCE_URGENT, MOST_UPLOADING, STRANGERS_BODY_BYTES, Bounded
 from gateway.client import Limits, Request
@@ -302,6 +302,27 @@ def test_readers_of_nothing_hold_no_place(server_thread):
             client.send(request_bytes("GET", "/large") * 20)
         eventually(lambda: begun >= 4 * STRANGERS)
         assert asking(stack, url, "/small").read_answer().body == b"small"
+    server_thread.stop(url)
+
+
+def test_of_answers_that_nobody_reads_one_is_cut_when_others_need_the_memory(server_thread, caplog):
+    """The system takes some of them, and Aurora keeps the rest of one for each connection."""
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(MOST_ANSWER_BYTES - 1)})
+
+    bounded = Bounded(large, LIMITS)
+    bounded._deliveries[Visitor.STRANGER] = Deliveries(most_bytes=3 * MOST_ANSWER_BYTES)
+    url = server_thread.start(bounded, drain_seconds=0.05)
+    port = urlsplit(url).port or 0
+    with contextlib.ExitStack() as stack, caplog.at_level("INFO", "aurora.server"):
+        for _ in range(4):
+            client = RawClient("127.0.0.1", port, receive_buffer_bytes=4096)
+            stack.enter_context(client).send(request_bytes("GET", "/large") * 20)
+        eventually(lambda: [each for each in caplog.records if "Broke off" in each.message])
+        assert bounded._deliveries[Visitor.STRANGER]._holding.held <= 3 * MOST_ANSWER_BYTES
+        eventually(lambda: len(server_thread.servers[url].connections_open) == 3)
     server_thread.stop(url)
 
 
