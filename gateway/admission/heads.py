@@ -10,8 +10,9 @@ from gateway.errors import HeadTooLarge
 
 MOST_TARGET_BYTES = 8 * 1024
 """Of the path with its query."""
-MOST_HEADERS_BYTES = 16 * 1024
-MOST_HEADER_BYTES = 8 * 1024
+MOST_HEADERS_BYTES = 32 * 1024
+"""Proxies that sign people on add tokens of some kilobytes."""
+MOST_HEADER_BYTES = 16 * 1024
 MOST_MEDIA_TYPE_BYTES = 512
 """Of a value with parameters, such as the boundary of a form."""
 OWN_COOKIES = b"aurora_"
