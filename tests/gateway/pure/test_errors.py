@@ -40,6 +40,8 @@ TABLE = {
     "NotImplementedHere": (501, "server_error", "not_implemented", None),
     "StateUnavailable": (503, "server_error", "state_unavailable", None),
     "NotReady": (503, "server_error", "not_ready", None),
+    "MemoryFull": (503, "server_error", "memory_full", None),
+    "StorageFull": (429, "rate_limit_error", "storage_full", None),
     "ModelsUnknown": (503, "server_error", "models_unknown", "model"),
     "Stopping": (503, "server_error", "stopping", None),
     "UpstreamError": (502, "provider_error", "upstream_error", None),
