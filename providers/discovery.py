@@ -25,7 +25,7 @@ from django.utils.module_loading import import_string
 
 from providers import answers, catalog, installation, openapi, revision, vias
 from providers.answers import Question
-from providers.fetch import Fetch, Fetched, FetchFailed, TooLong
+from providers.fetch import Fetch, Fetched, FetchFailed, Fetching, TooLong
 from providers.models import Discovery, Provider
 from providers.snapshot import ProviderEntry, is_model_id
 from providers.transactions import edit, locked, retried
@@ -77,8 +77,8 @@ class _Listing(msgspec.Struct):
     data: list[dict[str, Any]]
 
 
-def fetch() -> Fetch:
-    return cast(Fetch, import_string(settings.AURORA_FETCH))
+def fetch() -> Fetching:
+    return cast(Fetching, import_string(settings.AURORA_FETCH))
 
 
 async def ask(provider: ProviderEntry, fetch: Fetch) -> Outcome:

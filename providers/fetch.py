@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,3 +52,9 @@ class Fetch(Protocol):
     async def __call__(
         self, url: str, authorization: str | None, *, seconds: float, most_bytes: int
     ) -> Fetched: ...
+
+
+class Fetching(Fetch, Protocol):
+    """Over a connection each; `together`, over one, which is closed at the end."""
+
+    def together(self) -> AbstractAsyncContextManager[Fetch]: ...

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import cast
 
 import httpx
@@ -14,20 +16,48 @@ from gateway.upstream.transport import AiohttpTransport, NotConnected
 from gateway.upstream.waits import Waits
 from providers import faults, installation
 from providers.faults import Fault
-from providers.fetch import Fetched, NoAnswerInTime, NotReached, TooLong
+from providers.fetch import Fetch, Fetched, NoAnswerInTime, NotReached, TooLong
 
 CONNECT_SHARE = 0.5
 """Of the time for an answer: the most that the connection takes."""
 TLS_SECONDS = 1.0
 
 
-async def fetch(url: str, authorization: str | None, *, seconds: float, most_bytes: int) -> Fetched:
-    """GET `url`. Raises FetchFailed, whose text is for the operator."""
+class Fetching:
+    """`providers.fetch.Fetching`: each question over a connection of its own, or some together."""
+
+    async def __call__(
+        self, url: str, authorization: str | None, *, seconds: float, most_bytes: int
+    ) -> Fetched:
+        """GET `url`. Raises FetchFailed, whose text is for the operator."""
+        async with self.together() as fetch:
+            return await fetch(url, authorization, seconds=seconds, most_bytes=most_bytes)
+
+    @contextlib.asynccontextmanager
+    async def together(self) -> AsyncIterator[Fetch]:
+        """What asks one server, one question after the other, over the same connection."""
+        transport = AiohttpTransport(connections=1, waits=Waits())
+        try:
+            yield partial(_fetched, transport)
+        finally:
+            await transport.aclose()
+
+
+fetch = Fetching()
+
+
+async def _fetched(
+    transport: AiohttpTransport,
+    url: str,
+    authorization: str | None,
+    *,
+    seconds: float,
+    most_bytes: int,
+) -> Fetched:
     try:
         request = _request(url, authorization, seconds)
     except httpx.InvalidURL:
         raise NotReached(faults.HOST_NOT_FOUND) from None
-    transport = AiohttpTransport(connections=1, waits=Waits())
     try:
         async with asyncio.timeout(seconds):
             return await _whole(await transport.handle_async_request(request), most_bytes)
@@ -42,8 +72,6 @@ async def fetch(url: str, authorization: str | None, *, seconds: float, most_byt
         raise NotReached(error.fault) from None
     except httpx.TransportError as error:
         raise NotReached(await _broken(request.url, error)) from None
-    finally:
-        await transport.aclose()
 
 
 def _request(url: str, authorization: str | None, seconds: float) -> httpx.Request:

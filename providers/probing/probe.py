@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from providers.fetch import Fetch, FetchFailed, NoAnswerInTime
+from providers.fetch import Fetch, FetchFailed, Fetching, NoAnswerInTime
 from providers.probing.metrics import NO_LOAD, Load, load
 from providers.probing.outcomes import Look, Silence
 from providers.snapshot import ProviderEntry
@@ -15,13 +15,18 @@ MOST_HEALTH_BYTES = 64 * 2**10
 MOST_METRICS_BYTES = 4 * 2**20
 
 
-async def look_at(provider: ProviderEntry, fetch: Fetch) -> Look:
+async def look_at(provider: ProviderEntry, fetching: Fetching) -> Look:
     """GET /health, with the provider's key; where that answers 200, GET /metrics too.
 
     Within HEALTH_SECONDS + METRICS_SECONDS. Its failures are what it finds, not exceptions.
     """
     if provider.problem:
         return Look(Silence.UNASKED, text=provider.problem)
+    async with fetching.together() as fetch:
+        return await _looked(provider, fetch)
+
+
+async def _looked(provider: ProviderEntry, fetch: Fetch) -> Look:
     began = time.monotonic()
     try:
         answer = await fetch(

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from providers import revision
 from providers.catalog import Catalog
-from providers.fetch import Fetch
+from providers.fetch import Fetching
 from providers.homes import NO_HOMES, Homes, Usage
 from providers.observed import SHUNNED, Lookout, Observation, Observed, Report, Reports, State
 from providers.probing import lease, outcomes, plans, rows
@@ -92,7 +92,7 @@ class Prober:
         lookout: Lookout,
         reports: Reports,
         usage: Callable[[], Usage],
-        fetch: Fetch,
+        fetch: Fetching,
         *,
         probe_seconds: float,
         ask_anew: Callable[[UUID], None] = lambda _: None,

@@ -77,10 +77,14 @@ def _changed(row: Provider, wanted: Wanted) -> list[str]:
     for name in changed:
         setattr(row, name, _values(wanted)[name])
     if row._state.adding:
-        row.full_clean()
+        # Each constraint would be a question to the database, which asks itself as the row is saved,
+        # and what they say is said by the fields' validators too. Of that name there is no other row.
+        row.full_clean(validate_unique=False, validate_constraints=False)
         row.save()
     elif changed:
-        row.full_clean()
+        # Each constraint would be a question to the database, which asks itself as the row is saved,
+        # and what they say is said by the fields' validators too. Of that name there is no other row.
+        row.full_clean(validate_unique=False, validate_constraints=False)
         row.save(update_fields=[COLUMNS.get(name, name) for name in changed])
     return changed
 

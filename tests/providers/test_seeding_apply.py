@@ -214,3 +214,14 @@ def test_a_flagged_row_that_is_edited_in_the_admin_is_the_admins():
 
     assert (held().unnamed, bool(held().detached)) == ({}, True)
     assert apply([], prune=True) == []
+
+
+def test_a_provider_more_costs_few_statements(django_assert_max_num_queries) -> None:
+    """A start with hundreds of servers would else take many seconds."""
+    many = 20
+    wanted = [
+        Wanted(f"gpu-{number}", "env", base_url=f"http://gpu-{number}") for number in range(many)
+    ]
+    with django_assert_max_num_queries(6 * many):
+        apply(wanted)
+    assert Provider.objects.count() == many
