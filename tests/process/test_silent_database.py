@@ -69,10 +69,13 @@ class Silenceable:
     def _hand_over(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while piece := source.recv(65536):
-                self._may_speak.wait()
-                target.sendall(piece)
+                self._hand_on(piece, target)
         with suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
+
+    def _hand_on(self, piece: bytes, target: socket.socket) -> None:
+        self._may_speak.wait()
+        target.sendall(piece)
 
     def _start(self, work: Callable[..., None], *arguments: socket.socket) -> None:
         threading.Thread(target=work, args=arguments, daemon=True).start()
