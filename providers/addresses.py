@@ -79,6 +79,17 @@ def _check_host(hostname: str) -> None:
         raise BadAddress("this host name cannot be looked up") from None
 
 
+def same_origin(one: str, other: str) -> bool:
+    """Whether two base URLs are of one scheme, host and port: where the one's key may go, too."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(base_url: str) -> tuple[str, str, int]:
+    parts = urlsplit(parse(base_url).server_root)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
 def normalised(base_url: str) -> str:
     """The one way a base URL is stored: its API root."""
     return parse(base_url).api_root

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from providers import alias_edits, names, secrets
+from providers import addresses, alias_edits, names, secrets
 from providers.models import Provider, Source
 from providers.transactions import edit
 
@@ -34,9 +34,12 @@ def save(provider: Provider) -> bool:
     """Save what has changed of an edited row that is locked. Whether it ended the row's following.
 
     The targets of aliases that name it follow a new name.
-    Its base URL must be normalised already: a URL written otherwise would count as a change.
+    Its base URL must be normalised already: a URL written otherwise would count as a change. A
+    stored key stays behind where the origin of the URL is another, unless it was put anew.
     """
     held = Provider.objects.get(pk=provider.pk)
+    if _keeps_key_of_another_origin(provider, held):
+        provider.sealed_api_key = ""
     changed = [name for name in EDITABLE if getattr(held, name) != getattr(provider, name)]
     if not changed:
         return False
@@ -49,6 +52,12 @@ def save(provider: Provider) -> bool:
     if held.name != provider.name:
         alias_edits.rename_provider(held.name, provider.name)
     return detaches
+
+
+KEY_STAYS_BEHIND = (
+    "The stored API key was for another address and is removed: it is sent to a new scheme, host or"
+    " port only if it is given again."
+)
 
 
 def clone(provider: Provider, name: str = "") -> Provider:
@@ -73,9 +82,19 @@ def follow(provider: Provider) -> bool:
 
 
 def put_key(provider: Provider, key: str) -> None:
-    """Put `key` on the row, "" for none; the sealed value stays as it is if it holds that key."""
-    if key != stored_key(provider):
+    """Put `key` on the row, "" for none; the sealed value stays as it is if it holds that key and
+    was stored for the origin of the row's URL, which must be the new one already."""
+    held = Provider.objects.filter(pk=provider.pk).first()
+    moves = held is not None and _keeps_key_of_another_origin(provider, held)
+    if moves or key != stored_key(provider):
         provider.api_key = key
+
+
+def _keeps_key_of_another_origin(provider: Provider, held: Provider) -> bool:
+    """Whoever may edit a server, and not read its key, must not send the key elsewhere."""
+    return provider.sealed_api_key == held.sealed_api_key != "" and not addresses.same_origin(
+        provider.base_url, held.base_url
+    )
 
 
 def stored_key(provider: Provider) -> str | None:

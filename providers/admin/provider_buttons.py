@@ -115,7 +115,7 @@ class ProviderButtons(ProviderSwitches):
         key = " with its API key" if copy.sealed_api_key else ""
         text = (
             f"{copy.name} is a copy of {provider.name}{key}, and disabled. Give it its own name and"
-            " base URL, save it, see whether Refresh models finds its server, and enable it."
+            " base URL, type the key again where that is another server's, save it, see whether Refresh models finds its server, and enable it."
         )
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(url("change", copy.pk))

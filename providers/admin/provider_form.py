@@ -81,7 +81,8 @@ class ProviderForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.instance.sealed_api_key and "new_api_key" in self.fields:
             self._explain_key(
-                "A key is stored and is never shown. Empty keeps it; typing replaces it."
+                "A key is stored and is never shown. Empty keeps it, unless the base URL gets another"
+                " scheme, host or port; typing replaces it."
             )
 
     def _explain_key(self, text: str) -> None:

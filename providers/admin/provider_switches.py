@@ -73,7 +73,10 @@ class ProviderSwitches(ObjectHistory):
         return provider
 
     def save_edit(self, request: HttpRequest, provider: Provider) -> None:
-        if edits.save(provider):
+        had_key, detaches = bool(provider.sealed_api_key), edits.save(provider)
+        if had_key and not provider.sealed_api_key:
+            self.message_user(request, edits.KEY_STAYS_BEHIND, messages.WARNING)
+        if detaches:
             text = (
                 f"{provider.name} came from the {provider.get_source_display()}. After this edit it"
                 " no longer follows it; the button on its page makes it follow again."

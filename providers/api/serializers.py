@@ -99,7 +99,7 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
         trim_whitespace=False,
         max_length=secrets.MOST_UPSTREAM_KEY_CHARACTERS,
         validators=[edits.check_key],
-        help_text="What vLLM asks for. Left out: kept as it is. null or empty: removed.",
+        help_text="What vLLM asks for. Left out: kept, unless `base_url` gets another scheme, host or port. null or empty: removed.",
     )
     has_api_key = serializers.SerializerMethodField()
     model_ids = serializers.ListField(
@@ -168,10 +168,10 @@ class ProviderSerializer(Strict, serializers.ModelSerializer[Provider]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Put the values on the row, which nobody else holds, and let it judge itself."""
         row = self.instance or Provider()
-        if "api_key" in attrs:
-            edits.put_key(row, attrs["api_key"] or "")
         for name in attrs.keys() - {"api_key"}:
             setattr(row, name, attrs[name])
+        if "api_key" in attrs:
+            edits.put_key(row, attrs["api_key"] or "")
         row.full_clean()
         return {"row": row}
 

@@ -101,13 +101,19 @@ class Providers(Uncached, ConsistentReads):
     def partial_update(self, request: Request, name: str) -> Response:
         """Change what is sent. A row of the environment or a YAML file follows it no longer.
 
-        Where it takes the server out of service, `warnings` says what clients miss."""
+        Where it takes the server out of service, `warnings` says what clients miss; and where a new
+        origin of `base_url` removes the stored key, that."""
         with change(request):
             held = _locked(name)
             took_calls, lost = held.takes_calls, consequences.of({held.pk})
+            had_key = bool(held.sealed_api_key)
             row = _saved(self.get_serializer(held, data=request.data, partial=True))
         answer = self._answer(row.pk)
-        answer.data["warnings"] = lost.sentences if took_calls and not row.takes_calls else []
+        lost_key = had_key and not row.sealed_api_key and "api_key" not in request.data
+        answer.data["warnings"] = [
+            *(lost.sentences if took_calls and not row.takes_calls else []),
+            *([edits.KEY_STAYS_BEHIND] if lost_key else []),
+        ]
         return answer
 
     @extend_schema(responses={204: None}, parameters=[WARNINGS])

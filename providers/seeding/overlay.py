@@ -27,7 +27,10 @@ def overlaid(groups: Iterable[Group], listed: Sequence[Wanted]) -> tuple[list[Wa
         attached[name] = group
         wanted = providers.get(name) or Wanted(name, "env")
         said_by = {**wanted.said_by, **dict.fromkeys(group.said, "env")}
-        providers[name] = replace(wanted, source="env", said_by=said_by, **group.said)
+        both = replace(wanted, source="env", said_by=said_by, **group.said)
+        # The file's key is for the file's address; a key by itself is for whichever is named.
+        is_of_file = said_by.get("api_key") == "yaml" and "base_url" in wanted.said_by
+        providers[name] = both.without_strange_key(wanted.base_url) if is_of_file else both
     found = [providers[name] for name in sorted(providers)]
     return found, [*problems, *(_without_models(wanted) for wanted in found if _lacks(wanted))]
 

@@ -41,7 +41,11 @@ def with_kept(wanted: Wanted, row: Provider) -> Wanted:
             continue
         said_by[member] = source
     of_env = "env" in said_by.values()
-    return replace(wanted, source="env" if of_env else wanted.source, said_by=said_by, **values)
+    both = replace(wanted, source="env" if of_env else wanted.source, said_by=said_by, **values)
+    if "api_key" in values:
+        return both.without_strange_key(row.base_url)
+    has_both = {"api_key", "base_url"} <= wanted.said_by.keys()
+    return both.without_strange_key(wanted.base_url) if has_both else both
 
 
 def said_of(row: Provider) -> dict[str, str]:

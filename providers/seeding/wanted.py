@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from providers import addresses
@@ -40,6 +40,13 @@ class Wanted:
     connect_seconds: float = 5
     first_byte_seconds: float = 600
     idle_seconds: float = 300
+
+    def without_strange_key(self, key_was_for: str) -> Wanted:
+        """Without its key where that was for another origin than its URL's is."""
+        if not self.api_key or addresses.same_origin(self.base_url, key_was_for):
+            return self
+        said_by = {member: by for member, by in self.said_by.items() if member != "api_key"}
+        return replace(self, api_key="", said_by=said_by)
 
     @property
     def named_by(self) -> frozenset[str]:
