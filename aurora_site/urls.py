@@ -13,12 +13,13 @@ from django.views.generic import RedirectView
 from aurora_site import pages
 from aurora_site.outages import Unavailable, failure_behind
 from gateway import errors
-from providers.admin import first_login, login
+from providers.admin import first_login, login, search
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/first-login/<str:token>/", first_login.page, name="first_login"),
     path("admin/login/", login.page),
+    path("admin/search/", search.page),
     path("admin/", admin.site.urls),
     path("api/", include("providers.api.urls")),
 ]

@@ -10,8 +10,8 @@ from django.contrib.messages import get_messages
 from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from unfold.admin import ModelAdmin
 
+from providers.admin.base import SafeAdmin
 from providers.admin.versions import versioned
 from providers.transactions import edit, locked, retried
 
@@ -35,7 +35,7 @@ def _edited(request: HttpRequest, view: Callable[[], T]) -> T:
         raise
 
 
-class EditingAdmin(ModelAdmin):
+class EditingAdmin(SafeAdmin):
     """The pages that Django brings, for rows that somebody else may be changing."""
 
     change_form_before_template = "admin/version.html"

@@ -16,11 +16,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from providers import login_history
 from providers.admin import changes
+from providers.admin.base import SafeAdmin
 from providers.admin.editing import EditingAdmin
 
 PER_PAGE = 50
@@ -92,7 +92,7 @@ class KindFilter(admin.SimpleListFilter):
 
 
 @admin.register(LogEntry)
-class HistoryAdmin(ModelAdmin):
+class HistoryAdmin(SafeAdmin):
     """Every entry. An entry's own page shows the values before and after."""
 
     list_display = ("when", "who", "what", "kind", "name", "fields_changed")

@@ -22,7 +22,7 @@ urlpatterns = [
     re_path(rf"{NAME}/follow\Z", Providers.as_view({"post": "follow"})),
     path("aliases", Aliases.as_view({"get": "list", "post": "create"})),
     re_path(
-        r"^aliases/(?P<name>.+)\Z",
+        r"^aliases/(?P<name>[^\x00]+)\Z",
         Aliases.as_view(
             {
                 "get": "retrieve",
