@@ -175,6 +175,8 @@ OPTIONS = (
     Option("AURORA_UPLOAD_STALL_SECONDS", whole(1, 3600), "30", "Longest silence within an upload before the call is answered 408."),
     Option("AURORA_UPLOAD_BYTES_PER_SECOND", whole(1, 2**30), "1024", "Slowest upload: a body that falls behind this rate by AURORA_UPLOAD_STALL_SECONDS is answered 408."),
     Option("AURORA_CLIENT_STALL_SECONDS", whole(1, 3600), "60", "Longest time a client may leave an answer unread before its connection is closed."),
+    Option("AURORA_STOP_DELAY_SECONDS", whole(0, 600), "5", "How long, after SIGTERM or SIGHUP, calls are still taken while /ready says 503: as long as load balancers need to notice. Ctrl-C does not wait."),
+    Option("AURORA_DRAIN_SECONDS", whole(0, 86_400), "30", "How long running calls may go on after that; then streams are ended with an error event. Whatever ends the process must allow for both."),
     Option("AURORA_STREAM_HEAD_SECONDS", whole(1, 3600), "15", "How long a client waits for the first event of a stream before the head of its answer goes out, with a comment every 15 s. Keep it below the read timeouts of proxies."),
     Option("AURORA_CLIENT_CONNECTIONS", whole(1, 1_000_000), "10000", "Most connections of clients that one process holds. One more takes the place of one that is idle, or of the address that has most; calls go on."),
     Option("AURORA_UPSTREAM_CONNECTIONS", whole(1, 100_000), "10000", "Most connections to vLLM servers that one process holds; over it a call waits for one as long as for a connection."),

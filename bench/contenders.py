@@ -73,6 +73,7 @@ async def aurora(
         "AURORA_DATA_DIR": str(data),
         "AURORA_MASTER_KEY": key,
         "AURORA_LOG_LEVEL": "info",
+        "AURORA_STOP_DELAY_SECONDS": "0",
         "VLLM_BASE_URL": f"http://127.0.0.1:{mock_port}/v1",
     }
     started = (sys.executable, *words)

@@ -76,9 +76,13 @@ class Gateway:
         """Begin what runs beside the calls, on the running loop. Once more does nothing."""
         self._store.start()
 
-    async def begin_to_stop(self) -> None:
-        """Say at /ready that this process is stopping, and stop the runs; calls go on."""
+    def leave(self) -> None:
+        """Say at /ready that this process is stopping. All else goes on."""
         self._is_stopping = True
+
+    async def begin_to_stop(self) -> None:
+        """The same, and stop the runs; calls go on."""
+        self.leave()
         await self.stop_runs()
 
     async def stop_runs(self) -> None:

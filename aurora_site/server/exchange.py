@@ -245,7 +245,7 @@ class Exchange:
                 self._chunked = True
                 headers.append((b"transfer-encoding", b"chunked"))
         unframed = not (bodyless or self._chunked or declared is not None)
-        if unframed or not (self.body_complete and self._head.keep_alive) or self._server.stopping:
+        if unframed or not (self.body_complete and self._head.keep_alive) or self._server.leaving:
             self.closes = True
         if self.closes:
             headers.append((b"connection", b"close"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import signal
@@ -68,8 +69,10 @@ class Server(daphne.server.Server):
     request by its headers, and the application finds that name in X-Request-Id. `hold` is asked whether
     what held so many bytes of a WebSocket's messages may hold as many others. On SIGTERM, SIGINT,
     SIGHUP or `stop()` applications have `drain_seconds` to finish and are cancelled then; a second
-    signal cancels them at once, a third cuts all connections. `on_stopping` is begun with the drain,
-    `on_drained` once no call is left.
+    signal cancels them at once, a third cuts all connections. On SIGTERM and SIGHUP the drain begins
+    `leave_seconds` later, in which all is served as before, but connections end with their answers:
+    time for load balancers to look elsewhere. `on_leaving` is called first of all, `on_stopping` is
+    begun with the drain, `on_drained` once no call is left.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Server(daphne.server.Server):
         head_seconds: float = 30,
         keep_alive_seconds: float = 75,
         ping_seconds: float = 20,
+        leave_seconds: float = 0,
         drain_seconds: float = 30,
         most_connections: int = 10_000,
         clock: Callable[[], float] | None = None,
@@ -89,6 +93,7 @@ class Server(daphne.server.Server):
         request_id: Callable[[Headers], str] | None = None,
         hold: Callable[[int, int], bool] = lambda before, after: True,
         on_listening: Callable[[str, int], None] | None = None,
+        on_leaving: Callable[[], object] = lambda: None,
         on_stopping: Callable[[], Awaitable[object]] | None = None,
         on_drained: Callable[[], Awaitable[object]] | None = None,
         signal_handlers: bool = True,
@@ -104,9 +109,10 @@ class Server(daphne.server.Server):
         self.head_seconds = head_seconds
         self.keep_alive_seconds = keep_alive_seconds
         self.ping_seconds = ping_seconds
-        self.drain_seconds = drain_seconds
+        self.leave_seconds, self.drain_seconds = leave_seconds, drain_seconds
         self.request_id, self.hold = request_id, hold
         self.on_listening = on_listening
+        self.on_leaving = on_leaving
         self.on_stopping, self.on_drained = on_stopping, on_drained
         self.loop: asyncio.AbstractEventLoop = reactor._asyncioEventloop
         self.clock = clock or self.loop.time
@@ -115,7 +121,7 @@ class Server(daphne.server.Server):
         self.connections_open: set[Connection] = set()
         self.websockets: set[WebSocket] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.stopping = False
+        self.leaving = self.stopping = False
         self._hurried = asyncio.Event()
         self.stopped = threading.Event()
         self._runs_reactor = False
@@ -125,7 +131,7 @@ class Server(daphne.server.Server):
         self._runs_reactor = True
         signals = _heard_signals() if self.signal_handlers else ()
         for number in signals:  # before anybody can know that it listens
-            self.loop.add_signal_handler(number, self._signalled)
+            self.loop.add_signal_handler(number, self._signalled, number)
         try:
             self.start()
             reactor.run(installSignalHandlers=False)
@@ -166,9 +172,9 @@ class Server(daphne.server.Server):
         for connection in self._connected():
             connection.expire(now)
 
-    def _signalled(self) -> None:
-        if not self.stopping:
-            self._begin_to_stop()
+    def _signalled(self, number: signal.Signals) -> None:
+        if not self.leaving:  # whoever presses Ctrl-C waits for it
+            self._begin_to_stop(0 if number == signal.SIGINT else self.leave_seconds)
         elif not self._hurried.is_set():
             logger.warning("Told to stop again: cancelling the calls that run")
             self._hurried.set()
@@ -176,10 +182,19 @@ class Server(daphne.server.Server):
             logger.warning("Told to stop a third time: ending at once")
             self._end()
 
-    def _begin_to_stop(self) -> None:
-        if not self.stopping:
-            self.stopping = True
-            self._draining = self.loop.create_task(self._drain())
+    def _begin_to_stop(self, leave_seconds: float = 0) -> None:
+        if not self.leaving:
+            self.leaving = True
+            self._draining = self.loop.create_task(self._leave(leave_seconds))
+
+    async def _leave(self, seconds: float) -> None:
+        self.on_leaving()
+        if seconds:
+            logger.info("Stopping in %g s: /ready is 503, calls are still taken", seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), seconds)
+        self.stopping = True
+        await self._drain()
 
     async def _drain(self) -> None:
         self._listener.stopListening()

@@ -29,6 +29,7 @@ from gateway.state.values import Copy
 MOST_RUNS = 100
 MOST_WAITING_REQUEST_BYTES = 256 * 2**20
 """Of the calls of all runs that wait for their answer."""
+STOPPING = "Aurora is stopping: it begins nothing in the background."
 UNKEPT = "Aurora failed to keep this response."
 
 Work = Callable[[Send, Run], Awaitable[None]]
@@ -74,7 +75,7 @@ class Runs:
         Raises TooManyInBackground, MemoryFull, NotReady where Aurora is stopping, and what `Store.begin` raises.
         """
         if self._is_stopping:
-            raise NotReady("Aurora is stopping: it begins nothing in the background.")
+            raise NotReady(STOPPING)
         run = Run(queued, request_bytes, Charge(self._memory))
         self._check_room(run)
         run.charge.hold_body(request_bytes)
@@ -91,6 +92,14 @@ class Runs:
         task = asyncio.create_task(self._carry_out(run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._is_stopping:  # since its row began to be written
+            await self._end_unbegun(run, task)
+
+    async def _end_unbegun(self, run: Run, carrying: asyncio.Task[None]) -> None:
+        """Fail a response whose call has not been sent, and never is. Raises NotReady."""
+        self.end(run, Ended.STOPPED)
+        await asyncio.wait({carrying}, timeout=self.pace.stop_seconds)
+        raise NotReady(STOPPING)
 
     def _check_room(self, run: Run) -> None:
         """Raises TooManyInBackground."""

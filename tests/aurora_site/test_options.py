@@ -107,6 +107,8 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
     "AURORA_UPLOAD_STALL_SECONDS": (30, [("1", 1), ("3600", 3600)], ["0", "3601", "1.5"], "from 1 to 3600"),
     "AURORA_UPLOAD_BYTES_PER_SECOND": (1024, [("1", 1), ("1073741824", 2**30)], ["0", "1073741825", "1.5"], "from 1 to 1073741824"),
     "AURORA_CLIENT_STALL_SECONDS": (60, [("1", 1), ("3600", 3600)], ["0", "3601", "-5"], "from 1 to 3600"),
+    "AURORA_STOP_DELAY_SECONDS": (5, [("0", 0), ("600", 600)], ["-1", "601", "soon"], "from 0 to 600"),
+    "AURORA_DRAIN_SECONDS": (30, [("0", 0), ("86400", 86_400)], ["-1", "86401", "soon"], "from 0 to 86400"),
     "AURORA_STREAM_HEAD_SECONDS": (15, [("1", 1), ("3600", 3600)], ["0", "3601", "soon"], "from 1 to 3600"),
     "AURORA_CLIENT_CONNECTIONS": (10_000, [("1", 1)], ["0", "1000001", "many"], "from 1 to 1000000"),
     "AURORA_UPSTREAM_CONNECTIONS": (10_000, [("1", 1)], ["0", "100001", "many"], "from 1 to 100000"),

@@ -164,7 +164,11 @@ class Aurora(Running):
         settings: Mapping[str, str],
         command: Sequence[str] = (*MANAGE, "serve"),
     ) -> None:
-        local = {"AURORA_HOST": "127.0.0.1", "AURORA_PORT": "0"}
+        local = {
+            "AURORA_HOST": "127.0.0.1",
+            "AURORA_PORT": "0",
+            "AURORA_STOP_DELAY_SECONDS": "0",
+        }
         super().__init__(command, cwd=checkout, settings={**local, **settings})
         try:
             port = eventually(self._port, START_SECONDS)

@@ -55,3 +55,38 @@ def test_an_idle_process_stops_though_a_client_keeps_its_connection(serve) -> No
 
         assert idle.read_rest() == b""
         assert aurora.wait() == 0
+
+
+def test_ready_is_503_before_calls_are_refused(serve, vllm: ScriptedVllm) -> None:
+    aurora = serve(
+        AURORA_MASTER_KEY=MASTER_KEY, VLLM_BASE_URL=vllm.url, AURORA_STOP_DELAY_SECONDS="600"
+    )
+    eventually(lambda: aurora.get("/ready").is_success)
+
+    aurora.signal()
+
+    eventually(lambda: aurora.get("/ready").status_code == 503)
+    assert aurora.get("/health").is_success
+    assert aurora.chat(MASTER_KEY, MODEL).is_success
+    aurora.signal()
+    assert aurora.wait() == 0
+
+
+def test_a_stream_that_outlasts_the_drain_ends_with_an_error_event(
+    serve, vllm: ScriptedVllm
+) -> None:
+    aurora = serve(AURORA_MASTER_KEY=MASTER_KEY, VLLM_BASE_URL=vllm.url, AURORA_DRAIN_SECONDS="1")
+    eventually(lambda: aurora.get("/ready").is_success)
+    vllm.will_stall(after_chunks=EVENTS[:1])
+    authorization = [("Authorization", f"Bearer {MASTER_KEY}")]
+    with RawClient("127.0.0.1", aurora.port) as client:
+        client.send(request_bytes("POST", "/v1/chat/completions", authorization, BODY))
+        client.read_head()
+        first = client.read_chunk()
+
+        aurora.signal()
+
+        rest = b"".join(iter(client.read_chunk, b""))
+    assert first == EVENTS[0]
+    assert b'"code":"stopping"' in rest
+    assert aurora.wait() == 0

@@ -101,6 +101,9 @@ def _serve(snapshot: Snapshot) -> None:
         request_id=request_id,
         hold=asgi.memory.moved,
         on_listening=partial(_announce, snapshot, first_login.is_open()),
+        leave_seconds=options["AURORA_STOP_DELAY_SECONDS"],
+        drain_seconds=options["AURORA_DRAIN_SECONDS"],
+        on_leaving=asgi.gateway.leave,
         on_stopping=asgi.gateway.begin_to_stop,
         on_drained=partial(asgi.store.stop, STATE_SECONDS),
     )

@@ -175,6 +175,37 @@ def test_a_second_signal_cuts_the_drain_short(program, number):
         assert process.wait(PATIENCE_SECONDS) == 0
 
 
+LEAVING = PROGRAM.replace(
+    "drain_seconds=600,",
+    'drain_seconds=600, leave_seconds=600, on_leaving=lambda: print("leaving", flush=True),',
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_calls_are_taken_until_balancers_have_noticed(program, number):
+    process, url = program("0", LEAVING)
+    with Client(url) as kept:
+        kept.send(GET)
+        assert line_of(process) == b"called\n"
+        assert kept.answer().body == b"done"
+
+        process.send_signal(number)
+
+        assert line_of(process) == b"leaving\n"
+        with Client(url) as new:
+            for client in (kept, new):
+                told = client.send(GET).answer()
+                assert (told.body, told.headers["connection"]) == (b"done", "close")
+    process.terminate()
+    assert process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_whoever_presses_ctrl_c_does_not_wait_for_balancers(program):
+    process, _ = program("0", LEAVING)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=PATIENCE_SECONDS)[0] == b"leaving\nended\n"
+
+
 def test_a_third_signal_ends_also_what_does_not_let_itself_be_cancelled(program):
     process, url = program("600", STUBBORN)
     with Client(url) as client, Client(url) as idle:

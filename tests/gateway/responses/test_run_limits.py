@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.client import Message, Send
-from gateway.errors import TooManyInBackground
+from gateway.errors import NotReady, TooManyInBackground
 from gateway.runs import Pace, Run, Runs
 from gateway.runs.register import MOST_WAITING_REQUEST_BYTES
 from gateway.runs.run import MOST_BATCH_BYTES
@@ -71,6 +71,27 @@ def test_what_runs_for_too_long_is_failed_with_a_reason(store, on_loop):
     failed = msgspec.json.decode(store.response(OWNER, "resp_1").body)
     assert failed["status"] == "failed"
     assert "not finished after 0.01 s" in failed["error"]["message"]
+
+
+def test_nothing_begins_that_was_being_written_as_the_stop_came(store, on_loop):
+    begun = []
+
+    async def work(send: Send, run: Run) -> None:
+        begun.append(run)
+
+    async def stopped_within(held):
+        runs = Runs(held)
+        starting = asyncio.create_task(runs.start(queued("resp_1"), work))
+        await asyncio.sleep(0)  # it begins, as far as its first wait
+        assert runs._starting
+        await runs.stop()
+        with pytest.raises(NotReady, match="stopping"):
+            await starting
+
+    on_loop(stopped_within)
+
+    assert begun == []
+    assert store.response(OWNER, "resp_1").status == "failed"
 
 
 def test_full_batches_are_written_back_to_back(on_loop):
