@@ -108,7 +108,7 @@ class StateLimits:
     """The end of an answer waits for the spool so long, while the database is slow or gone."""
     waiting_jobs: int = 200
     lease_seconds: float = 15.0
-    lease_check_seconds: float = 5.0
+    lease_check_seconds: float = 7.5
     """Leases that have run out are looked for this often."""
     looks: int = 3
     """At what is not there: another process may be writing it this moment."""

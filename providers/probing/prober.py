@@ -184,11 +184,11 @@ class Prober:
     ) -> Heard:
         with rows.one_commit():
             heard = self._told(now, reports, usage)
-        if heard.leads:
-            rows.write(found)
-            if now - self._refreshed_at >= REFRESH_SECONDS:
+            if heard.leads and now - self._refreshed_at >= REFRESH_SECONDS:
                 rows.refresh(self._ages(now, found))
                 self._refreshed_at = now
+        if heard.leads:
+            rows.write(found)
         if now - self._forgot_at >= FORGET_ROUND_SECONDS:
             rows.forget_the_dead()
             self._forgot_at = now
