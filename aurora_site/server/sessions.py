@@ -51,6 +51,8 @@ class Session:
         self._news = Waiters(server.loop)
         self._messages: deque[tuple[bytes, bool]] = deque()
         self._held_bytes = 0
+        self._is_over = False
+        """Whether the application has ended: it takes nothing in any more."""
         self._connect_told = False
         self._end: dict[str, Any] | None = None
         self._refusal: tuple[int, list[tuple[bytes, bytes]]] | None = None
@@ -64,6 +66,8 @@ class Session:
     # What the socket tells.
 
     def feed(self, payload: bytes, is_binary: bool) -> None:
+        if self._is_over:
+            return
         self._messages.append((payload, is_binary))
         self._held_bytes += len(payload) + MESSAGE_OVERHEAD_BYTES
         if self._held_bytes > HELD_HIGH_WATER_BYTES:
@@ -173,10 +177,14 @@ class Session:
         if self._socket.is_connecting:
             self._socket.failHandshake("Access denied", 403)
         elif self._socket.is_established:
-            self._messages.clear()
-            self._held_bytes = 0
-            self._socket.note_held()
+            self._let_go()
             self._socket.close(code, reason)
+
+    def _let_go(self) -> None:
+        """Of what nobody will take in."""
+        self._messages.clear()
+        self._held_bytes = 0
+        self._socket.note_held()
 
     def _refuse(self, body: bytes, more: bool) -> None:
         assert self._refusal is not None  # noqa: S101 - `send` has looked
@@ -195,6 +203,13 @@ class Session:
     # How the application's call ends.
 
     async def _run(self) -> None:
+        try:
+            await self._served()
+        finally:
+            self._is_over = True
+            self._let_go()
+
+    async def _served(self) -> None:
         try:
             await self._server.application(self._scope(), self.receive, self.send)
         except asyncio.CancelledError:

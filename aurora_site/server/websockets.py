@@ -196,10 +196,6 @@ class WebSocket(WebSocketServerProtocol):
             self._message = bytearray()
             self._fail_connection(TRY_AGAIN_LATER, "Aurora holds as much as it may.")
 
-    def _hold_nothing(self) -> None:
-        self._server.hold(self._counted_bytes, 0)
-        self._counted_bytes = 0
-
     def onPing(self, payload: bytes) -> None:
         """Only the newest ping of a client that does not read is owed an answer (RFC 6455, 5.5.3)."""
         if self.blocked:
@@ -279,7 +275,8 @@ class WebSocket(WebSocketServerProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._forget_pause()
         self._server.websockets.discard(self)
-        self._hold_nothing()
+        self._message = bytearray()
+        self.note_held()
         self._seat.leave()
         self.blocked = False
         self.session.end(ABNORMAL_CODE, "")

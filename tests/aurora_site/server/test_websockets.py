@@ -7,14 +7,17 @@ import contextlib
 import logging
 import socket
 import struct
+import threading
 
 import pytest
 
 from aurora_site.server.websockets import CLOSING_SECONDS, FREE_FRAGMENTS
 from gateway.headers import request_id
-from tests.aurora_site.server.apps import GET, MIB, STUCK_SECONDS, Told, answer
+from gateway.memory import Memory
+from tests.aurora_site.server.apps import GET, MIB, STUCK_SECONDS, Told, answer, until_set
 from tests.aurora_site.server.client import Client
 from tests.aurora_site.server.timed import PING_SECONDS, TimedServer
+from tests.processes import eventually
 from tests.raw_http import RESET_ON_CLOSE
 
 UPGRADE = (
@@ -318,3 +321,31 @@ def test_a_message_in_too_many_small_fragments_is_1008(serve):
     with WebSocketClient(serve(echo)) as client:
         client.send(fragments(FREE_FRAGMENTS + 1000))
         assert client.read_close() == (1008, "a message in too many small fragments")
+
+
+@pytest.mark.parametrize("takes", ["before", "after", "nothing"])
+def test_messages_that_nobody_takes_any_more_are_held_no_more(serve, takes):
+    """Whether the application ends before the client, or after it."""
+    memory, ended, may_end = Memory(MIB), Told(), threading.Event()
+
+    async def app(scope, receive, send):
+        await accept(receive, send)
+        if takes == "before":
+            await until_set(may_end)
+            await receive()
+            raise RuntimeError("the application ends by itself")
+        await scope["extensions"]["aurora.gone"]()
+        if takes == "after":
+            await receive()
+        ended(True)
+
+    large = bytes([BINARY, 0xFF]) + (100 * 1024).to_bytes(8, "big") + bytes(4) + bytes(100 * 1024)
+    with WebSocketClient(serve(app, hold=memory.moved)) as client:
+        client.send(large * 3)
+        eventually(lambda: memory.used_bytes > 300 * 1024)
+        if takes == "before":
+            may_end.set()
+            client.read_close()
+    if takes != "before":
+        assert ended.get()
+    assert eventually(lambda: memory.used_bytes == 0)
