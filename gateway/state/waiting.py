@@ -35,6 +35,8 @@ class Entry:
     lost: str = ""
     """Why it is not kept."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    unheld: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once nothing of it is in memory: it is gone, or in the spool alone."""
     safe: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once its answer may end: it is gone, or no commit is to be waited for."""
 
@@ -56,6 +58,7 @@ class Entry:
 
     def leave(self) -> None:
         self.gone.set()
+        self.unheld.set()
         self.safe.set()
 
 
@@ -119,6 +122,7 @@ class Waiting:
         self._items.remove(entry.copy)
         self.held_bytes -= entry.size_bytes
         entry.copy = None
+        entry.unheld.set()
         self._spilled.setdefault(entry.owner, {})[entry.id] = entry
 
     def hide_items(self, entry: Entry) -> None:

@@ -70,13 +70,13 @@ class Keeping:
             self._store.miss(missed)
 
     def _kept(self, copy: Copy) -> Entry | None:
-        """It counts as held until it is written. Without the memory for it, it is not kept."""
+        """It counts as held while it waits in memory. Without the memory for it, it is not kept."""
         if self._memory is not None and not self._memory.has_room(copy.size_bytes):
             self._missed = "there is no memory to hold it until it is written"
             return None
         entry = self._store.keep(copy)
-        if self._memory is not None and not entry.gone.is_set():
-            self._memory.hold_until(entry.gone, copy.size_bytes)
+        if self._memory is not None and not entry.unheld.is_set():
+            self._memory.hold_until(entry.unheld, copy.size_bytes)
         return entry
 
     @property

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.client import Limits
 from gateway.runs import Pace
+from gateway.state.spool import Spool
 from gateway.state.store import Store
 from gateway.state.values import StateLimits
 from providers.snapshot import KeyEntry, ProviderEntry
@@ -58,6 +59,12 @@ def most_stored_bytes() -> int:
 
 
 @pytest.fixture
+def spool() -> Spool | None:
+    """Of every gateway of a test; None: what waits, waits in memory."""
+    return None
+
+
+@pytest.fixture
 def mount(  # noqa: PLR0917 - fixtures come by name
     server_thread: ServerThread,
     vllm: ScriptedVllm,
@@ -65,13 +72,14 @@ def mount(  # noqa: PLR0917 - fixtures come by name
     keys: dict[str, KeyEntry],
     state_limits: StateLimits,
     most_stored_bytes: int,
+    spool: Spool | None,
     transactional_db: Any,
 ) -> Iterator[Mount]:
     """`mount(*providers)` is a gateway of its own on the shared database. It ends before `vllm`."""
     mounted: list[MountedGateway] = []
 
     def mount_one(*providers: ProviderEntry, **options: Any) -> MountedGateway:
-        store = Store(30, state_limits, most_bytes_per_owner=most_stored_bytes)
+        store = Store(30, state_limits, most_bytes_per_owner=most_stored_bytes, spool=spool)
         gateway = MountedGateway(server_thread, limits, store=store, **{"pace": QUICK, **options})
         gateway.publish(*providers, keys=keys)
         mounted.append(gateway)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from gateway.client import Limits
 from gateway.memory import Memory
+from gateway.models import StoredResponse
+from gateway.state.spool import Spool
 from gateway.state.stored_bytes import StoredBytes
+from gateway.state.values import StateLimits
 from tests.gateway.responses.conftest import server
 from tests.gateway.responses.making import (
     OTHER_KEY,
@@ -22,6 +26,7 @@ from tests.gateway.responses.making import (
     events_of,
     show,
 )
+from tests.gateway.state.stores import PATIENT, without_responses
 from tests.mounted import MASTER_KEY, NO_HURRY, error_of
 from tests.patience import PATIENCE_SECONDS
 from tests.processes import eventually
@@ -147,3 +152,25 @@ def test_without_the_memory_for_it_a_response_is_not_kept_and_is_counted(mount, 
     assert gateway.store.lost == 1
     assert show(gateway, answer.json["id"]).status == 404
     assert eventually(lambda: memory.used_bytes == 0)
+
+
+class TestWhatStandsInTheSpoolAlone:
+    @pytest.fixture
+    def most_stored_bytes(self) -> int:
+        return 0
+
+    @pytest.fixture
+    def state_limits(self) -> StateLimits:
+        return replace(PATIENT, held_bytes=0)
+
+    @pytest.fixture
+    def spool(self, tmp_path: Path) -> Spool:
+        return Spool(tmp_path / "spool", 2**24)
+
+    def test_holds_no_memory(self, mount, vllm, memory):
+        gateway = mount(server(vllm, TRANSLATED))
+
+        with without_responses():
+            assert gateway.post(RESPONSES, create(LARGE * 20)).status == 200
+            assert eventually(lambda: memory.used_bytes == 0)
+        assert eventually(lambda: StoredResponse.objects.count() == 1)
