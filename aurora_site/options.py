@@ -180,6 +180,7 @@ OPTIONS = (
     Option("AURORA_STREAM_HEAD_SECONDS", whole(1, 3600), "15", "How long a client waits for the first event of a stream before the head of its answer goes out, with a comment every 15 s. Keep it below the read timeouts of proxies."),
     Option("AURORA_CLIENT_CONNECTIONS", whole(1, 1_000_000), "10000", "Most connections of clients that one process holds. One more takes the place of one that is idle, or of the address that has most; calls go on."),
     Option("AURORA_UPSTREAM_CONNECTIONS", whole(1, 100_000), "10000", "Most connections to vLLM servers that one process holds; over it a call waits for one as long as for a connection."),
+    Option("AURORA_METADATA_ADDRESSES", one_of("refused", "allowed"), "refused", "Whether vLLM servers may be at link-local addresses and those of a cloud's metadata service, such as 169.254.169.254: refused or allowed."),
     Option("AURORA_DISCOVERY_SECONDS", whole(1, 86_400), "60", "How often each vLLM server is asked for its models."),
     Option("AURORA_PROBE_SECONDS", whole(1, 10), "3", "How often each vLLM server's health and load are asked for, by one process of all."),
     Option("AURORA_POOL_POLICY", one_of("affinity", "least_loaded", "round_robin", "random"), "affinity", "How a server is chosen among those of a model, where no alias says otherwise: affinity, least_loaded, round_robin or random."),

@@ -28,6 +28,10 @@ REFUSED = Fault(
     "Nothing listens at this host and port. Check that vLLM runs there and listens on this"
     " address (--host, --port); within a container, localhost is the container itself.",
 )
+METADATA = Fault(
+    "Aurora calls no metadata or link-local address",
+    "Enter the server's own address; AURORA_METADATA_ADDRESSES=allowed lifts this.",
+)
 NO_ROUTE = Fault(
     "no route to host",
     "Check the address, and the network between Aurora and the server.",

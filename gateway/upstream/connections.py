@@ -27,6 +27,7 @@ from aiohttp.tracing import Trace
 
 from aurora_site.tcp import keep_alive
 from gateway.turns import Turns
+from providers import metadata
 
 TAKEN_BYTES = 16 * 2**10
 """Of what one read brings, before the clock is looked at."""
@@ -227,7 +228,10 @@ current_attempt: ContextVar[Attempt] = ContextVar("attempt")
 
 
 def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
+    """Of an address as it was resolved: what its name stood for before counts for nothing."""
+    family, kind, protocol, _, where = address
+    if metadata.is_refused(str(where[0])):
+        raise metadata.RefusedAddress(metadata.REFUSAL)
     connection = socket.socket(family, kind, protocol)
     keep_alive(connection)
     return connection

@@ -30,6 +30,7 @@ from yarl import URL
 from gateway.upstream.connections import Attempt, Connection, Connector, current_attempt
 from gateway.upstream.waits import Waits
 from providers import faults
+from providers.metadata import RefusedAddress
 
 READ_BUFFER_BYTES = 64 * 2**10
 MOST_HEADER_BYTES = 64 * 2**10
@@ -316,4 +317,6 @@ def _named_truly(attempt: Attempt | None) -> Iterator[None]:
 def _fault(error: aiohttp.ClientConnectorError) -> faults.Fault:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return faults.HOST_NOT_FOUND
+    if isinstance(error.os_error, RefusedAddress):
+        return faults.METADATA
     return faults.of(error.os_error)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from providers import addresses, secrets
+from providers import addresses, metadata, secrets
 from providers.models.aliases import weight_field
 from providers.models.sources import Source
 from providers.snapshot import is_model_id
@@ -43,9 +44,11 @@ class Translation(models.TextChoices):
 
 def check_base_url(value: str) -> None:
     try:
-        addresses.parse(value)
+        address = addresses.parse(value)
     except addresses.BadAddress as error:
         raise ValidationError(str(error)) from error
+    if metadata.is_refused(urlsplit(address.server_root).hostname or ""):
+        raise ValidationError(f"{metadata.REFUSAL[:1].upper()}{metadata.REFUSAL[1:]}.")
 
 
 def check_model_ids(value: Any) -> None:
