@@ -49,12 +49,27 @@ class DataFolder:
     def prepare_database(self) -> None:
         """Make its file, empty, if it is missing, and let nobody read it who should not: SQLite
         itself would let everybody."""
-        path, mode = self.path / DATABASE, self.database_mode
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
-        status = path.stat()
-        if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != mode:
-            path.chmod(mode)
+        prepare_database_file(self.path / DATABASE, self.database_mode)
+
+
+def prepare_file_elsewhere(path: Path) -> None:
+    """The same of an SQLite file in a folder of the operator's: his group may use it only where the
+    process itself writes in the folder by its group. One as /tmp is shared with nobody."""
+    folder = path.parent.stat()
+    by_group = folder.st_uid != os.geteuid() and folder.st_mode & stat.S_IWGRP
+    is_shared = bool(by_group) and not folder.st_mode & stat.S_ISVTX
+    prepare_database_file(path, DataFolder(path.parent, is_shared).database_mode)
+
+
+def prepare_database_file(path: Path, mode: int) -> None:
+    """Also of the files beside it, which SQLite makes with its mode, and releases before did not."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    for each in (path, *(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError):
+            status = each.stat()
+            if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != mode:
+                each.chmod(mode)
 
 
 def prepare(path: Path) -> DataFolder:

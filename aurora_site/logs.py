@@ -68,6 +68,20 @@ class NoOutages(logging.Filter):
         return getattr(record, "status_code", None) != 503
 
 
+class NoCallersWords(logging.Filter):
+    """Of what Django tells of a request: no secret of its address, and no traceback of a request
+    that was refused, which anybody could order."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        match = getattr(getattr(record, "request", None), "resolver_match", None)
+        token = str(match.kwargs.get("token", "")) if match else ""
+        if token and isinstance(record.args, tuple):
+            record.args = tuple(str(each).replace(token, "<token>") for each in record.args)
+        if getattr(record, "status_code", 500) < 500:
+            record.exc_info = None
+        return True
+
+
 class StdoutHandler(logging.StreamHandler[TextIO]):
     """Writes to standard output, and never waits for who reads it.
 

@@ -143,8 +143,17 @@ LOGGING = {
         "json": {"()": "aurora_site.logs.JsonFormatter"},
         "text": {"()": "aurora_site.logs.TextFormatter"},
     },
-    "filters": {"no_outages": {"()": "aurora_site.logs.NoOutages"}},
-    "handlers": {"stdout": {"()": "aurora_site.logs.StdoutHandler", "formatter": LOG_FORMAT}},
+    "filters": {
+        "no_outages": {"()": "aurora_site.logs.NoOutages"},
+        "no_callers_words": {"()": "aurora_site.logs.NoCallersWords"},
+    },
+    "handlers": {
+        "stdout": {
+            "()": "aurora_site.logs.StdoutHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["no_callers_words"],
+        }
+    },
     "root": {"handlers": ["stdout"], "level": "WARNING"},
     "loggers": {
         "aurora": {"level": OPTIONS["AURORA_LOG_LEVEL"].upper()},

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from aurora_site import database
-from aurora_site.data_folder import DATABASE, BadDataFolder, explained, prepare
+from aurora_site.data_folder import (
+    DATABASE,
+    BadDataFolder,
+    explained,
+    prepare,
+    prepare_file_elsewhere,
+)
 
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/srv/aurora/aurora.sqlite3"}
 
@@ -42,6 +48,18 @@ def test_in_a_folder_that_its_group_may_write_the_group_may_use_the_files(tmp_pa
     prepare(tmp_path).prepare_database()
 
     assert mode_of(tmp_path / DATABASE) == 0o660
+
+
+@pytest.mark.parametrize("folder_mode", [0o700, 0o755, 0o777, 0o2775, 0o1777])
+def test_a_database_of_a_url_is_its_owners_alone(tmp_path, folder_mode):
+    tmp_path.chmod(folder_mode)
+    files = [tmp_path / f"a.sqlite3{end}" for end in ("", "-wal", "-shm")]
+    for file in files:
+        file.touch(0o644)
+    prepare_file_elsewhere(files[0])
+    prepare_file_elsewhere(tmp_path / "new.sqlite3")
+
+    assert {mode_of(file) for file in (*files, tmp_path / "new.sqlite3")} == {0o600}
 
 
 def test_a_file_in_its_place_is_named(tmp_path):

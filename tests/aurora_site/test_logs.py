@@ -10,10 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora_site.logs import JsonFormatter, TextFormatter
+from aurora_site.logs import JsonFormatter, NoCallersWords, TextFormatter
 
 
 def line(message: str = "m", *args: Any, **extra: Any) -> dict[str, Any]:
@@ -117,3 +118,28 @@ def test_a_person_gets_the_traceback_as_it_is():
     except LookupError:
         record = logging.LogRecord("a", logging.ERROR, __file__, 1, "m", (), sys.exc_info())
     assert TextFormatter().format(record).endswith("LookupError: why")
+
+
+def test_the_log_has_no_first_login_token_and_no_traceback_of_a_refused_request(
+    client: Client, db: Any
+) -> None:
+    said: list[str] = []
+    handler = logging.Handler()
+    setattr(handler, "emit", lambda record: said.append(JsonFormatter().format(record)))  # noqa: B010
+    handler.addFilter(NoCallersWords())
+    logging.getLogger("django").addHandler(handler)
+    try:
+        client.put("/admin/first-login/the-token-of-the-link/")
+        client.get("/admin/", query_params={f"p{i}": "1" for i in range(2000)})
+        record = logging.LogRecord(
+            "django.request", logging.ERROR, "", 1, "Internal Server Error: %s", ("/l/tok/",), None
+        )
+        asked = client.get("/admin/first-login/tok/").wsgi_request
+        vars(record).update(request=asked, status_code=500)
+        handler.handle(record)
+    finally:
+        logging.getLogger("django").removeHandler(handler)
+
+    assert said
+    assert not any("the-token-of-the-link" in line or "Traceback" in line for line in said)
+    assert "/l/<token>/" in said[-1]

@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -46,6 +47,8 @@ class Command(BaseCommand):
                 log.warning(warning)
             if not settings.OPTIONS["DATABASE_URL"]:
                 data_folder.prepare(settings.DATA_DIR).prepare_database()
+            elif settings.DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+                data_folder.prepare_file_elsewhere(Path(settings.DATABASE["NAME"]))
             with start_lock.held():
                 call_command("migrate", verbosity=0, interactive=False)
             for sentence in brief(seeding.write(seeds)):
