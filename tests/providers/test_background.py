@@ -264,7 +264,7 @@ def test_while_the_database_fails_the_last_snapshot_stays_and_recovery_follows(w
         with without_table(Revision):
             until(lambda: "the database fails" in caplog.text)
             time.sleep(SOME_ROUNDS_SECONDS)
-            assert watch.snapshot is last
+            assert watch.snapshot.cards == last.cards
         row.name = "b"
         row.save()
         watch.shows(lambda snapshot: list(snapshot.providers) == ["b"])
@@ -292,7 +292,7 @@ def test_a_snapshot_that_cannot_be_read_leaves_the_last_and_recovery_follows(wat
         Provider.objects.create(name="b", base_url="http://127.0.0.1:9")
         until(lambda: "the database fails" in caplog.text)
         time.sleep(SOME_ROUNDS_SECONDS)
-        assert watch.snapshot is last
+        assert watch.snapshot.cards == last.cards
     watch.shows(lambda snapshot: set(snapshot.providers) == {"a", "b"})
 
 
