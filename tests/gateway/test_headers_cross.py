@@ -9,6 +9,7 @@ import pytest
 from tests.mounted import (
     CHAT,
     MASTER_KEY,
+    MODEL,
     UPSTREAM_KEY,
     chat,
     pairs_named,
@@ -208,6 +209,25 @@ def test_retry_after_is_kept(gateway, vllm, status, body):
     answer = gateway.call("POST", CHAT, chat())
 
     assert (answer.status, answer.headers["retry-after"]) == (status, "7")
+
+
+@pytest.mark.parametrize(
+    "path", [CHAT, "/v1/messages", "/v1/responses", "/p/alpha/v1/chat/completions"]
+)
+def test_proxies_are_told_to_hold_no_stream_back(gateway, path):
+    said = {"messages": [{"role": "user", "content": "x"}], "input": "x", "max_tokens": 5}
+    answer = gateway.post(path, {"model": f"alpha/{MODEL}", "stream": True, **said})
+
+    assert answer.status == 200
+    assert pairs_named(answer.pairs, "x-accel-buffering") == ["no"]
+    assert pairs_named(answer.pairs, "cache-control") == ["no-cache"]
+    assert "content-length" not in answer.headers
+
+
+def test_an_answer_that_is_no_stream_tells_proxies_nothing(gateway):
+    answer = gateway.call("POST", CHAT, chat())
+
+    assert "x-accel-buffering" not in answer.headers
 
 
 FROM_SERVERS = [

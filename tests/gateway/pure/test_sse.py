@@ -235,3 +235,24 @@ def test_what_is_told_of_comments_as_they_come_is_what_all_of_it_says(parts):
         told, held = told + held[:size], held[size:]
     assert told + held == whole
     assert sse.Parser().feed(told) == []
+
+
+@pytest.mark.parametrize(
+    "begun", [b"data: x\r\n\r", b"data: x\n\r", b"data: x\r\r", b"data: x\r\n\r\n"]
+)
+def test_a_stream_that_breaks_off_between_cr_and_lf_of_a_blank_line_is_at_a_boundary(begun):
+    for cut in range(len(begun)):
+        tail = sse.Tail()
+        tail.feed(begun[:cut])
+        tail.feed(begun[cut:])
+        assert tail.closing() == b""
+
+
+@pytest.mark.parametrize("cut", range(len(b"event: a\r\ndata: x\r\n\r\ndata: y\r\n\r\n") + 1))
+def test_an_event_cut_between_cr_and_lf_is_one_event(cut):
+    stream = b"event: a\r\ndata: x\r\n\r\ndata: y\r\n\r\n"
+    parser = sse.Parser()
+
+    told = [*parser.feed(stream[:cut]), *parser.feed(stream[cut:])]
+
+    assert told == [sse.Event(b"a", b"x"), sse.Event(b"", b"y")]

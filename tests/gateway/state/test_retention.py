@@ -189,3 +189,29 @@ def test_looking_for_what_is_to_go_uses_few_queries():
     with CaptureQueriesContext(connection) as made:
         retention.batch(30)
     assert len(made) <= 20
+
+
+def test_one_that_is_continued_as_it_is_locked_stays():
+    """Between the look for what is to go and its lock, another process may have gone on from it."""
+    keep("a")
+    StoredResponse.objects.update(removable=just_now())
+    locking: list[str] = []
+
+    def going_on(execute, sql, *rest):
+        if (
+            not locking
+            and sql.startswith("SELECT")
+            and "removable" not in sql.partition("WHERE")[2]
+        ):
+            locking.append(sql)
+            StoredResponse.objects.filter(response_id="a").update(removable=None)
+            written(response("b", previous="a"))
+            StoredResponse.objects.filter(response_id="a").update(removable=just_now())
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(going_on):
+        retention.batch(30)
+
+    assert locking
+    assert there() == "ab"
+    assert StoredItem.objects.filter(response__response_id="a").exists()
