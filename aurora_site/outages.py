@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 
 from aurora_site import pages
-from gateway import errors
+from gateway import database_refusals
 from gateway.state.lane import named
 from providers.database_faults import Fault, fault_of
 from providers.transactions import FIRST_OF_A_READ
@@ -39,37 +38,15 @@ _LIMITS = (
 HANGING_SECONDS = 1.0
 """A connection that failed only after this may have held others up."""
 
-Failure = OperationalError | InterfaceError
 log = logging.getLogger("aurora.admin")
 
 
 class Unavailable(pages.Refusal):
-    """The answer while the database fails. `failure` is what the log may tell of it."""
+    """The answer where the database fails, or has a reason. The log may tell of `failure`."""
 
-    def __init__(self, request: HttpRequest, failure: Failure) -> None:
-        error = errors.DatabaseUnavailable(
-            "The database does not answer, and what was asked for may not be done. Try again soon."
-        )
-        super().__init__(request, error)
-        self.failure = failure
-
-
-def failure_behind(error: BaseException | None) -> Failure | None:
-    """The failing of the database that `error` is or came of; None: a defect, or about rows.
-
-    Django words some anew: a session that could not be written becomes one that was deleted.
-    """
-    while error is not None:
-        if isinstance(error, OperationalError | InterfaceError) and not _is_of_sql(error):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _is_of_sql(error: Failure) -> bool:
-    """SQLite's word for a table that is not there, and the like, is OperationalError too."""
-    code: int | None = getattr(error.__cause__, "sqlite_errorcode", None)
-    return code == sqlite3.SQLITE_ERROR
+    def __init__(self, request: HttpRequest, fault: Fault, failure: Error) -> None:
+        super().__init__(request, database_refusals.of_page(fault))
+        self.fault, self.failure = fault, failure
 
 
 class Outages:
@@ -86,13 +63,13 @@ class Outages:
         self._trying = threading.Lock()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        failures: list[Failure] = []
+        failures: list[Error] = []
         with connection.execute_wrapper(partial(_watched, failures)):
             answer = self._get_response(request)
         if failures and not isinstance(answer, Unavailable):
-            answer = Unavailable(request, failures[0])
+            answer = Unavailable(request, Fault.FAILS, failures[0])
         if isinstance(answer, Unavailable):
-            self._tell_of(answer.failure)
+            self._tell_of(answer)
         elif connection.connection is not None:
             self._tell_of(None)
         return answer
@@ -119,21 +96,31 @@ class Outages:
             raise
         self._hangs = False
 
-    def _tell_of(self, failure: Failure | None) -> None:
-        """One line when the database begins to fail, and one when it can be reached again."""
-        if (failure is None) == self._is_well:
-            return
-        self._is_well = failure is None
-        if failure is None:
+    def _tell_of(self, answer: Unavailable | None) -> None:
+        """One line when the database begins to fail, one when it can be reached again, and one for
+        whatever else it refuses."""
+        if answer is not None and answer.fault is not Fault.FAILS:
+            log.error(
+                "the admin or the management API answers %d, the database works but %s: %s",
+                answer.status_code,
+                answer.fault.value,
+                named(answer.failure),
+            )
+        elif (answer is None) != self._is_well:
+            self._is_well = answer is None
+            self._tell_of_outage(answer)
+
+    def _tell_of_outage(self, answer: Unavailable | None) -> None:
+        if answer is None:
             log.info("the admin and the management API reach the database again")
         else:
             log.error(
                 "the admin and the management API answer 503, the database fails them: %s",
-                named(failure),
+                named(answer.failure),
             )
 
 
-def _watched(failures: list[Failure], execute: Callable[..., Any], sql: Any, *call: Any) -> Any:
+def _watched(failures: list[Error], execute: Callable[..., Any], sql: Any, *call: Any) -> Any:
     """Execute a statement, as Django's `execute_wrapper` has it, within the limits; note it where
     that fails."""
     _, many, context = call

@@ -21,6 +21,7 @@ TITLES = {
     413: "This is too large",
     431: "This request is too large",
     500: "Aurora failed to make this page",
+    507: "The database's disk is full",
     503: "Aurora cannot answer at the moment",
 }
 

@@ -11,9 +11,10 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from aurora_site import pages
-from aurora_site.outages import Unavailable, failure_behind
+from aurora_site.outages import Unavailable
 from gateway import errors
 from providers.admin import first_login, login, search
+from providers.database_faults import first_fault
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -27,8 +28,8 @@ urlpatterns = [
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Such as a Host header that is no host."""
-    if failure := failure_behind(exception):
-        return Unavailable(request, failure)
+    if found := first_fault(exception):
+        return Unavailable(request, *found)
     return pages.Refusal(request, errors.InvalidRequest("This request cannot be served."))
 
 
@@ -42,8 +43,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest, *arguments: Any) -> HttpResponse:
     """Django calls it while it handles the exception."""
-    if failure := failure_behind(sys.exception()):
-        return Unavailable(request, failure)
+    if found := first_fault(sys.exception()):
+        return Unavailable(request, *found)
     return pages.Refusal(
         request, errors.GatewayError("Aurora failed to handle this request; its log says why.")
     )

@@ -254,6 +254,28 @@ class DatabaseUnavailable(GatewayError):
         return {"retry-after": "5"}
 
 
+class DatabaseBusy(GatewayError):
+    """It works, but on other changes: the same may well succeed soon."""
+
+    status, type, code = 503, "server_error", "database_busy"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": "1"}
+
+
+class DatabaseFull(GatewayError):
+    """It works, but its disk is full."""
+
+    status, type, code = 507, "server_error", "database_full"
+
+
+class SchemaMismatch(GatewayError):
+    """It works, but its tables are of another release."""
+
+    status, type, code = 500, "server_error", "schema_mismatch"
+
+
 class UpstreamError(GatewayError):
     """The vLLM server, not the caller, is at fault."""
 

@@ -18,6 +18,7 @@ from django.db import Error as DatabaseFailure
 
 from providers.asking import RECHECK_SECONDS, Asking, Pace
 from providers.catalog import Catalog
+from providers.database_faults import PASSING, Fault, fault_of
 from providers.database_thread import DatabaseThread
 from providers.key_use import KeyUse
 from providers.probing import Prober
@@ -151,9 +152,7 @@ class Background:
         try:
             await work()
         except DatabaseFailure as error:
-            if not self._failing:
-                log.error("the database fails, calls go on with what is known: %s", error)
-            self._failing.add(work)
+            self._note_fault(work, error)
         except Exception:  # whatever goes wrong in one round, the next must still come
             log.exception("a round of background work failed")
         else:
@@ -163,6 +162,19 @@ class Background:
                 self._failing.discard(self._asking.keep)
             if was_failing and not self._failing:
                 log.info("the database answers again")
+
+    def _note_fault(self, work: object, error: DatabaseFailure) -> None:
+        """What passes by itself, such as a lock of somebody else's, is left to the next round."""
+        fault = fault_of(error)
+        if fault in PASSING:
+            log.warning("a round of background work is left to the next: %s", fault.value)
+            return
+        if not self._failing and fault is Fault.FAILS:
+            log.error("the database fails, calls go on with what is known: %s", error)
+        elif not self._failing:
+            what = "the database works, and calls go on with what is known, but"
+            log.error("%s %s: %s", what, fault.value, error)
+        self._failing.add(work)
 
     async def _ask_those_due(self) -> None:
         self._asking.ask_those_due()

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from providers.transactions import retried
+
 T = TypeVar("T")
 _opened = threading.local()
 """`file`: which file this thread's connection to SQLite is of."""
@@ -16,11 +18,11 @@ _opened = threading.local()
 
 def on_this_connection(work: Callable[[], T]) -> T:
     """What `work` gives. It is done once more where the connection proves to have ended while it was
-    idle, so doing it twice must do no harm."""
+    idle, and again where the database undid it, so doing it twice must do no harm."""
     _renew()
     held = connection.connection
     try:
-        return work()
+        return retried(work)
     except (OperationalError, InterfaceError):
         if held is None or (connection.connection is held and connection.is_usable()):
             raise

@@ -26,6 +26,8 @@ class Fault(Enum):
     OTHER = "the statement or the rows do not allow it"
 
 
+PASSING = (Fault.UNDONE, Fault.LOCKED, Fault.SLOW)
+"""What is soon over by itself."""
 _BY_SQLSTATE: Mapping[str, Fault] = {
     "40001": Fault.UNDONE,  # serialization_failure
     "40P01": Fault.UNDONE,  # deadlock_detected

@@ -19,9 +19,12 @@ from typing import Any, Generic, TypeVar
 from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, InterfaceError, OperationalError, connections
 
+from gateway import database_refusals
 from gateway.errors import StateUnavailable
 from providers.connections import on_this_connection
+from providers.database_faults import PASSING, Fault, fault_of
 
+TOO_MUCH_WAITS = "Too much waits for the database. Try again soon."
 T = TypeVar("T")
 log = logging.getLogger("aurora.state")
 
@@ -55,12 +58,14 @@ class Lane:
         job = self._asked(work, arguments)
         try:
             await asyncio.wait({job.outcome}, timeout=self._seconds)
+            if not job.outcome.done() and not job.has_begun:
+                raise StateUnavailable(TOO_MUCH_WAITS)  # for others of ours, which take their time
             if not job.outcome.done():
                 raise OperationalError(f"no answer within {self._seconds:g} s")
             done = job.outcome.result()
         except DatabaseFailure as error:
             self._tell(error)
-            raise StateUnavailable("The database does not answer. Try again soon.") from error
+            raise database_refusals.of_state(fault_of(error)) from error
         finally:
             job.give_up()
         self._tell(None)
@@ -93,7 +98,7 @@ class Lane:
 
     def _asked(self, work: Callable[..., T], arguments: tuple[object, ...]) -> _Job[T]:
         if self._has_stopped or not self._places.acquire(blocking=False):
-            raise StateUnavailable("Too much waits for the database. Try again soon.")
+            raise StateUnavailable(TOO_MUCH_WAITS)
         if not self._has_started:
             self._has_started = True
             for thread in self._threads:
@@ -111,17 +116,20 @@ class Lane:
         connections.close_all()
 
     def _tell(self, error: DatabaseFailure | None) -> None:
-        """One line when the database begins to fail, and one when it answers again."""
-        is_of_rows = error is not None and not isinstance(error, OperationalError | InterfaceError)
-        if is_of_rows or (error is None) == self._is_well:
+        """One line when the database begins to fail, or to refuse all, and one when that is over."""
+        fault = None if error is None else fault_of(error)
+        if fault in (*PASSING, Fault.OTHER) or (error is None) == self._is_well:
             return
         self._is_well = error is None
         if not self._logs:
             return
         if error is None:
             log.info("the database of responses and conversations answers again")
-        else:
+        elif fault is Fault.FAILS:
             log.error("the database of responses and conversations fails: %s", named(error))
+        else:
+            what = "the database of responses and conversations works, but"
+            log.error("%s %s: %s", what, fault.value if fault else "", named(error))
 
 
 class _Job(Generic[T]):
@@ -131,6 +139,10 @@ class _Job(Generic[T]):
         self._work: Callable[[], T] | None = work
         self._loop = asyncio.get_running_loop()
         self.outcome: asyncio.Future[T] = self._loop.create_future()
+
+    @property
+    def has_begun(self) -> bool:
+        return self._work is None
 
     def give_up(self) -> None:
         self._work = None
