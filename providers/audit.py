@@ -20,7 +20,7 @@ def redacted(value: str) -> str:
 def register() -> None:
     auditlog.register(
         Provider,
-        exclude_fields=["created", "field_sources", "unnamed"],
+        exclude_fields=["created", "field_sources", "seeded_as", "unnamed"],
         mask_fields=["sealed_api_key"],
         mask_callable="providers.audit.redacted",
     )

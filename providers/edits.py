@@ -48,6 +48,9 @@ def save(provider: Provider) -> bool:
         provider.detached = timezone.now()
         provider.unnamed = {}
         changed += ["detached", "unnamed"]
+    if held.name != provider.name and held.seeded_name:
+        provider.seeded_as = held.seeded_name  # its source goes on knowing it
+        changed.append("seeded_as")
     provider.save(update_fields=changed)
     if held.name != provider.name:
         alias_edits.rename_provider(held.name, provider.name)

@@ -145,6 +145,14 @@ class Provider(models.Model):
         editable=False,
         help_text="Each source, env or yaml, that no longer names this provider, and since when.",
     )
+    seeded_as = models.CharField(
+        max_length=63,
+        default="",
+        db_default="",
+        blank=True,
+        editable=False,
+        help_text="What the source that made it calls it, whatever its name is by now.",
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -208,6 +216,12 @@ class Provider(models.Model):
         """Whether the environment or the YAML file named it at the latest start."""
         before = {*self.field_sources.values()} or {self.source}
         return self.source != Source.ADMIN and not before <= self.unnamed.keys()
+
+    @property
+    def seeded_name(self) -> str:
+        """What its source calls it; "" where it has none. A row that the release before has made
+        has its name."""
+        return "" if self.source == Source.ADMIN else self.seeded_as or self.name
 
     @property
     def api_key(self) -> str:

@@ -24,7 +24,7 @@ def apply(wanted: Iterable[Wanted], *, prune: bool = False) -> list[str]:
     What no source says any more stays and is told, or goes where `prune` says so. Must run in a
     transaction, which the caller ends. Raises SeedError, with every problem.
     """
-    rows = {row.name: row for row in locked(Provider.objects.all())}
+    rows = _by_name(locked(Provider.objects.all()))
     done: list[str] = []
     problems: list[str] = []
     for one in wanted:
@@ -35,8 +35,16 @@ def apply(wanted: Iterable[Wanted], *, prune: bool = False) -> list[str]:
             problems.extend(_worded(one, error))
     if problems:
         raise SeedError("\n".join(problems))
-    left = [row for row in rows.values() if _follows(row)]
+    left = [row for name, row in rows.items() if name == row.seeded_name and _follows(row)]
     return [*done, *(_removed(left) if prune else _kept(left))]
+
+
+def _by_name(held: Iterable[Provider]) -> dict[str, Provider]:
+    """The rows by what sources call them, so that one that was renamed is not made again. Another row
+    that has a name which no source's row goes by has it here, too."""
+    rows = list(held)
+    seeded = {row.seeded_name: row for row in rows if row.seeded_name}
+    return {row.name: row for row in rows} | seeded
 
 
 def _follows(row: Provider) -> bool:
@@ -46,12 +54,22 @@ def _follows(row: Provider) -> bool:
 def _adopted(wanted: Wanted, row: Provider | None, prune: bool) -> list[str]:
     origin = ORIGINS[Source(wanted.source)]
     if row is None:
-        _changed(Provider(name=wanted.name, field_sources=dict(wanted.said_by)), wanted)
+        said_by = dict(wanted.said_by)
+        new = Provider(name=wanted.name, seeded_as=wanted.name, field_sources=said_by)
+        _changed(new, wanted)
         return [f"provider {wanted.name}: added from {origin}"]
+    if row.seeded_name not in {"", wanted.name}:
+        return [
+            f"provider {row.name}: got this name in the admin, so the {wanted.name} of {origin} is not"
+            " added"
+        ]
     if row.source == Source.ADMIN:
         return [f"provider {row.name}: made in the admin, so {origin} does not change it"]
     if not _follows(row):
-        return [f"provider {row.name}: edited in the admin, so {origin} no longer changes it"]
+        called = f", there {wanted.name}" if row.name != wanted.name else ""
+        return [
+            f"provider {row.name}{called}: edited in the admin, so {origin} no longer changes it"
+        ]
     return _followed(wanted if prune else sources.with_kept(wanted, row), row, wanted.named_by)
 
 
