@@ -13,13 +13,14 @@ from django.views.generic import RedirectView
 from aurora_site import pages
 from aurora_site.outages import Unavailable
 from gateway import errors
-from providers.admin import first_login, login, search
+from providers.admin import first_login, login, people, search
 from providers.database_faults import first_fault
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/first-login/<str:token>/", first_login.page, name="first_login"),
     path("admin/login/", login.page),
+    path("admin/password_change/", people.own_password),
     path("admin/search/", search.page),
     path("admin/", admin.site.urls),
     path("api/", include("providers.api.urls")),

@@ -16,7 +16,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from providers import aliases
-from providers.admin.alias_forms import NAME_HELP, TargetForm, TargetFormSet
+from providers.admin.alias_forms import NAME_HELP, AliasForm, TargetForm, TargetFormSet
 from providers.admin.history import ObjectHistory
 from providers.admin.whole_numbers import least_of
 from providers.alias_flags import MOST_SUMMED_UP, Seen, seen_now
@@ -37,6 +37,7 @@ class Targets(TabularInline):
 
 @admin.register(Alias)
 class AliasAdmin(ObjectHistory):
+    form = AliasForm
     list_filter = ("enabled", "policy", "resumes")
     sortable_by = ("name", "enabled", "policy_word", "resumes")
     list_per_page = 50

@@ -25,7 +25,8 @@ MOST_SHOWN_CHARACTERS = 200
 
 class Versioned(forms.ModelForm):
     """Put before the form of a row that is there, which may have `writes_only`: by the name of a
-    field that shows nothing, the column that it writes. A form sent without its version, such as by
+    field that shows nothing, the column that it writes; and `shown_beside()`: what else its page
+    shows, in JSON, for whoever judges that. A form sent without its version, such as by
     a program, means all of its fields."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,7 +91,7 @@ class Versioned(forms.ModelForm):
             found = msgspec.json.decode(sent, type=dict[str, Any]) if sent else {}
         except msgspec.MsgspecError:
             return {}
-        known = {*self.fields, *self._unseen.values()}
+        known = self._current().keys()
         return {name: value for name, value in found.items() if name in known}
 
     def _current(self) -> dict[str, Any]:
@@ -100,7 +101,8 @@ class Versioned(forms.ModelForm):
             for name, field in self.fields.items()
             if not field.disabled and _column(self.instance, name) is not None
         }
-        hidden = {column: _digest(value) for column, value in self._stored.items()}
+        beside: dict[str, Any] = getattr(self, "shown_beside", dict)()
+        hidden = beside | {column: _digest(value) for column, value in self._stored.items()}
         encoded = msgspec.json.encode(values | hidden, enc_hook=_plain)
         return cast(dict[str, Any], msgspec.json.decode(encoded))
 
@@ -141,6 +143,15 @@ class Versioned(forms.ModelForm):
         data = cast(QueryDict, self.data).copy()
         data[self.add_prefix(FIELD)] = msgspec.json.encode(shown).decode()
         self.data = data
+
+
+def shown_beside(data: Mapping[str, Any], name: str) -> Any:
+    """What the form sent as `data` showed beside its fields; None where it does not say."""
+    try:
+        found = msgspec.json.decode(data.get(FIELD) or "{}", type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+    return found.get(name)
 
 
 def versioned(form: type[forms.ModelForm]) -> type[forms.ModelForm]:

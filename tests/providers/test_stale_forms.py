@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from providers.models import Alias, ApiKey, Provider
 from tests.providers.admin_pages import UPSTREAM_KEY, provider, text
+from tests.providers.beside import after_statement
 from tests.providers.html_forms import form_on
 
 pytestmark = pytest.mark.django_db
@@ -166,6 +167,51 @@ def test_an_alias_keeps_what_others_changed(admin_client: Client) -> None:
     assert not row.enabled
 
 
+def alias_of_two(client: Client) -> tuple[Alias, dict[str, Any]]:
+    row = Alias.objects.create(name="chat")
+    for model in ("m", "n"):
+        row.targets.create(model=model)
+    return row, opened(client, row)
+
+
+def targets(row: Alias) -> list[tuple[str, float]]:
+    return list(row.targets.order_by("model").values_list("model", "weight"))
+
+
+def test_targets_that_others_changed_are_kept(admin_client: Client) -> None:
+    row, form = alias_of_two(admin_client)
+    row.targets.filter(model="m").update(weight=7)
+    row.targets.filter(model="n").delete()
+    row.targets.create(model="o")
+
+    assert sent(admin_client, row, form, name="talk").status_code == 302
+
+    assert row.name == "talk"
+    assert targets(row) == [("m", 7), ("o", 1)]
+
+
+@pytest.mark.parametrize("typed", [{"targets-0-weight": "3"}, {"targets-1-DELETE": "on"}])
+def test_targets_that_both_changed_are_told(admin_client: Client, typed: dict[str, Any]) -> None:
+    row, form = alias_of_two(admin_client)
+    row.targets.filter(model="n").update(weight=7)
+
+    answer = sent(admin_client, row, form, name="talk", **typed)
+
+    assert "Somebody else has changed the targets" in text(answer)
+    assert row.name == "chat"
+    assert targets(row) == [("m", 1), ("n", 7)]
+
+
+def test_targets_that_nobody_else_changed_are_saved(admin_client: Client) -> None:
+    row, form = alias_of_two(admin_client)
+    Alias.objects.filter(pk=row.pk).update(policy="random")
+    typed = {"targets-0-weight": "3", "targets-1-DELETE": "on"}
+
+    assert sent(admin_client, row, form, **typed).status_code == 302
+
+    assert (row.policy, targets(row)) == ("random", [("m", 3)])
+
+
 def test_a_key_keeps_the_expiry_that_somebody_else_gave_it(admin_client: Client) -> None:
     row, _ = ApiKey.objects.issue("n", expires=timezone.now() + timedelta(days=9))
     form = opened(admin_client, row)
@@ -206,3 +252,35 @@ def test_only_what_was_edited_is_written(admin_client: Client) -> None:
     [update] = [q["sql"] for q in queries if 'UPDATE "providers_provider"' in q["sql"]]
     columns = re.findall(r'"(\w+)" = ', update.partition("SET")[2].partition("WHERE")[0])
     assert columns == ["weight", "detached", "unnamed"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_password_of_ones_own_lets_nobody_in_again() -> None:
+    user = User.objects.create_user("somebody", password="before-it-changes", is_staff=True)
+    client = Client()
+    client.force_login(user)
+    words = {"new_password1": "after-it-changed", "new_password2": "after-it-changed"}
+
+    def demote() -> None:
+        User.objects.update(is_staff=False, is_superuser=False, first_name="Demoted")
+
+    with after_statement(2, demote):  # once the session and its user were read
+        client.post("/admin/password_change/", {"old_password": "before-it-changes", **words})
+
+    user.refresh_from_db()
+    assert (user.is_staff, user.first_name) == (False, "Demoted")
+
+
+def test_a_password_of_ones_own_is_changed(admin_client: Client, admin_user: User) -> None:
+    admin_user.set_password("before-it-changes")
+    admin_user.save()
+    admin_client.force_login(admin_user)
+    words = {"new_password1": "after-it-changed", "new_password2": "after-it-changed"}
+
+    sent = {"old_password": "before-it-changes", **words}
+    answer = admin_client.post("/admin/password_change/", sent, follow=True)
+
+    admin_user.refresh_from_db()
+    assert answer.status_code == 200
+    assert admin_user.check_password("after-it-changed")
+    assert Client().get("/admin/password_change/")["Location"].startswith("/admin/login/")
