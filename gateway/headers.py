@@ -19,6 +19,9 @@ from providers import key_headers
 Headers = Iterable[tuple[bytes, bytes]]
 """Pairs as ASGI gives them: lower-case names, values as they came."""
 
+LEAST_SECRET_BYTES = 8
+"""No usable key is shorter. What libraries send by default, such as `-` or `EMPTY`, stands in the
+values of other headers by chance."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
@@ -37,7 +40,7 @@ def to_upstream(
     """The client's headers as the vLLM server sees them, with the provider's key, not the caller's.
     `hops` are the Auroras that the call has passed through."""
     lowered = [(name.lower(), value) for name, value in headers]
-    shown = [secret.encode("latin-1") for secret in key_headers.secrets(lowered)]
+    shown = _secrets(lowered)
     crossing = [
         (name, value)
         for name, value in _of_no_hop(lowered)
@@ -63,11 +66,16 @@ def request_id(headers: Headers) -> str:
     One that holds the caller's key would tell it to the log and to the server."""
     pairs = list(headers)
     given = first(pairs, b"x-request-id")
-    if given is not None and SANE_REQUEST_ID.fullmatch(given):
-        shown = [secret.encode("latin-1") for secret in key_headers.secrets(pairs)]
-        if not _holds(given, shown):
-            return given.decode("ascii")
+    is_sane = SANE_REQUEST_ID.fullmatch(given or b"")
+    if given is not None and is_sane and not _holds(given, _secrets(pairs)):
+        return given.decode("ascii")
     return str(uuid.uuid4())
+
+
+def _secrets(headers: Headers) -> list[bytes]:
+    """What the caller shows as a key."""
+    shown = (secret.encode("latin-1") for secret in key_headers.secrets(headers))
+    return [secret for secret in shown if len(secret) >= LEAST_SECRET_BYTES]
 
 
 def _holds(value: bytes, secrets: Sequence[bytes]) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway import headers
 from gateway.header_names import Rules
+from gateway.headers import LEAST_SECRET_BYTES
 from providers import key_headers
 
 OWN = "Bearer the-provider-key"
@@ -146,7 +147,9 @@ def test_a_server_gets_of_any_headers_what_it_may_and_then_ours(pairs, authoriza
 
     assert sent[len(crossing) :] == ours
     check_crossing(crossing, pairs, NEVER_TO_SERVERS, TO_SERVERS)
-    shown = key_headers.secrets(lowered(pairs))
+    shown = [
+        each for each in key_headers.secrets(lowered(pairs)) if len(each) >= LEAST_SECRET_BYTES
+    ]
     assert not any(secret.encode("latin-1") in value for secret in shown for _, value in crossing)
 
 
@@ -213,6 +216,16 @@ def test_an_operator_may_name_more_of_both_kinds(name, up, down):
     pair = (name, b"1")
     assert (pair in headers.to_upstream([pair], None, "r", RULES)) is up
     assert (pair in headers.to_client([pair], RULES)) is down
+
+
+@pytest.mark.parametrize("default", [b"a", b"-", b"json", b"EMPTY"])
+def test_a_librarys_default_for_a_key_takes_no_header_along(default):
+    kept = [(b"content-type", b"application/json"), (b"x-title", b"EMPTY - or not")]
+    sent = headers.to_upstream([*kept, (b"api-key", default)], None, "r")
+    assert sent[: len(kept)] == kept
+    assert headers.request_id([(b"x-request-id", b"EMPTY-json"), (b"api-key", default)]) == (
+        "EMPTY-json"
+    )
 
 
 def test_a_request_id_that_is_the_callers_key_is_replaced():
