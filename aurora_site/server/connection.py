@@ -319,7 +319,7 @@ class Connection(HTTPChannel):
         self._forget_pause()
         self._lingering_bytes = LINGER_BYTES
         self._take = self._take_nothing
-        self.seat.turn_to(Use.ENDING)
+        self.seat.turn_to(Use.UNREAD if self._unsent() else Use.ENDING)
         self._watch_stall()
         self.transport.unregisterProducer()
         self.transport.loseConnection()

@@ -12,7 +12,8 @@ from typing import Protocol
 from aurora_site.shares import Tally, subscriber
 
 YOUNG_SECONDS = 1.0
-"""So long a head may take before its connection goes for one that is no better."""
+"""So long a head may take before its connection goes for one that is no better; and so long an
+answer may wait for its client before it is taken for one that nobody reads."""
 TELL_SECONDS = 60.0
 
 logger = logging.getLogger("aurora.server")
@@ -69,7 +70,7 @@ class Room:
 
     1. the connection that has been idle for longest, whoever's it is;
     2. one of the address that has most, if the newcomer's has at least two fewer: the first of
-       FIRST_TO_GO that there is;
+       FIRST_TO_GO that there is, of answers those that have waited for YOUNG_SECONDS;
     3. the oldest that has said all, or has brought no whole head within YOUNG_SECONDS.
 
     Otherwise there is no room. Everything here takes the same time, however many there are.
@@ -121,8 +122,8 @@ class Room:
         if use is Use.CALL:
             return
         self._owned.setdefault(seat.owner, {}).setdefault(use, {})[seat] = None
+        seat.since = self._clock()
         if (everybodys := self._everybodys.get(use)) is not None:
-            seat.since = self._clock()
             everybodys[seat] = None
 
     def _take(self, seat: Seat) -> None:
@@ -137,12 +138,19 @@ class Room:
         if idle := self._everybodys[Use.IDLE]:
             return next(iter(idle))
         greediest = self._tally.greediest()
-        if self._tally.count(newcomer) + 1 < self._tally.count(greediest):
-            owned = self._owned.get(greediest, {})
-            for use in FIRST_TO_GO:
-                if line := owned.get(use):
-                    return next(iter(line))
+        has_fewer = self._tally.count(newcomer) + 1 < self._tally.count(greediest)
+        if has_fewer and (seat := self._first_of(greediest)):
+            return seat
         return self._oldest_that_dawdles()
+
+    def _first_of(self, owner: str) -> Seat | None:
+        latest = self._clock() - YOUNG_SECONDS
+        owned = self._owned.get(owner, {})
+        for use in FIRST_TO_GO:
+            seat = next(iter(owned.get(use, ())), None)
+            if seat is not None and (use is not Use.UNREAD or seat.since < latest):
+                return seat
+        return None
 
     def _oldest_that_dawdles(self) -> Seat | None:
         latest = self._clock() - YOUNG_SECONDS

@@ -111,10 +111,22 @@ def test_answers_that_nobody_reads_keep_no_other_out(rig):
     large = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
     unread = [rig.connect(large, receive_buffer_bytes=65536) for _ in range(MOST)]
     eventually(lambda: all(each.blocked for each in rig.server.connections_open))
+    rig.clock.let_pass(2)
 
     assert rig.is_served(rig.connect(source=OTHERS))
     with pytest.raises((EOFError, ConnectionResetError)):
         unread[0].answer()
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
+def test_an_answer_that_has_just_been_made_reaches_its_client(rig, more):
+    large = b"GET /large HTTP/1.1\r\nHost: a\r\n" + more + b"\r\n"
+    clients = [rig.connect(large, receive_buffer_bytes=65536) for _ in range(MOST)]
+    connections = rig.server.connections_open
+    eventually(lambda: [each for each in connections if each._unsent()] == list(connections))
+
+    assert rig.connect(source=OTHERS).closed()
+    assert {len(each.answer().body) for each in clients} == {8 * MIB}
 
 
 def test_refused_clients_that_send_on_keep_no_other_out(rig):
