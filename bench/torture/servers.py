@@ -60,7 +60,7 @@ class Fleet:
     ) -> None:
         asked = _ID.search(head)
         self.executed[asked[1].decode("latin-1") if asked else ""] += 1
-        count = str(len(call["messages"]))
+        count = str(len(call.get("messages") or ()))
         if not call.get("stream"):
             message = {"role": "assistant", "content": count}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -68,6 +68,8 @@ class Fleet:
             return
         writer.write(STREAM_HEAD)
         for number in range(PIECES):
+            if writer.is_closing():  # the caller has left
+                return
             delta = {"content": count if number == 0 else ""}
             piece = {**PIECE, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
             writer.write(chunk(event(piece)))
