@@ -14,10 +14,12 @@ MOST_EVENT_BYTES = 16 * 2**20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MOST_AHEAD_BYTES = 1024
 """Of what a stream says before its first event."""
-_ERRORS = (b'data: {"error"', b'data:{"error"', b"event: error", b"event:error")
-"""How a first event begins that is an error, in any dialect."""
-_AHEAD = re.compile(rb"(?:(?::[^\r\n]*)?(?:\r\n?|\n)){0,2}")
-"""A comment with the blank line after it; some servers send one before they have anything to say."""
+_ERROR_DATA = re.compile(rb'\s*\{\s*"error"')
+_OPEN_ERROR_DATA = re.compile(rb'\s*(?:\{\s*(?:"(?:e(?:r(?:r(?:o(?:r)?)?)?)?)?)?)?')
+"""The beginning of what the line above matches, for a line that is not all there yet."""
+_TELLING = (b"data", b"event")
+"""The fields that say whether an event is an error, in any dialect. Others may stand before them."""
+_LINE_END = re.compile(rb"\r\n?|\n")
 _COMMENTS = re.compile(rb"(?:\xef\xbb\xbf)?((?:(?::[^\r\n]*)?(?:\r\n|\n|\r(?=[^\n])))+)")
 """Whole lines without an event. Of a line end that is cut in two, only the next byte tells."""
 
@@ -27,27 +29,44 @@ def is_stream(content_type: bytes) -> bool:
 
 
 def begins_with_error(beginning: bytes) -> bool | None:
-    """Whether a stream that begins so, or behind a comment, begins with an error, in any dialect;
-    None where what comes next will tell. Take comments off by `comments_ahead` where more may come."""
+    """Whether a stream that begins so, perhaps behind a comment, begins with an error, in any
+    dialect; None where what comes next will tell. Take comments off by `comments_ahead` where more
+    may come."""
     begun = beginning.removeprefix(BYTE_ORDER_MARK)
-    ahead = _AHEAD.match(begun)
-    first = begun[ahead.end() :] if ahead else begun
-    if first.startswith(_ERRORS):
+    *lines, last = _LINE_END.split(begun[:MOST_AHEAD_BYTES])
+    for line in lines:
+        if (is_error := _is_error(line)) is not None:
+            return is_error
+    if (is_error := _is_error_so_far(last)) is not None:
+        return is_error
+    return False if len(begun) > MOST_AHEAD_BYTES else None
+
+
+def _is_error(line: bytes) -> bool | None:
+    """None: this line does not tell."""
+    field, _, value = line.partition(b":")
+    if field == b"event":
+        return value.strip() == b"error"
+    return _ERROR_DATA.match(value) is not None if field == b"data" else None
+
+
+def _is_error_so_far(line: bytes) -> bool | None:
+    """The same of a line of which more may come."""
+    field, colon, value = line.partition(b":")
+    if not colon or field not in _TELLING:
+        return None
+    if field == b"event":
+        name = value.strip()
+        return True if name == b"error" else None if b"error".startswith(name) else False
+    if _ERROR_DATA.match(value):
         return True
-    if len(begun) > MOST_AHEAD_BYTES:
-        return False
-    is_open = any(text.startswith(first) for text in _ERRORS) or _is_open_comment(begun)
-    return None if is_open or BYTE_ORDER_MARK.startswith(begun) else False
+    return None if _OPEN_ERROR_DATA.fullmatch(value) else False
 
 
 def comments_ahead(beginning: bytes) -> int:
     """How many bytes of a stream that begins so are comments, in whole lines, before any event."""
     ahead = _COMMENTS.match(beginning)
     return ahead.end() if ahead else 0
-
-
-def _is_open_comment(begun: bytes) -> bool:
-    return begun.startswith(b":") and b"\n" not in begun and b"\r" not in begun
 
 
 class Tail:
