@@ -13,7 +13,8 @@ from typing import NoReturn
 FREE_CHUNKS = 4096
 """So many may be of any size, as from a program that writes a small document piece by piece."""
 BYTES_A_CHUNK = 64
-"""What the others must hold on average."""
+"""What the others must hold on average. One chunk of each reading is free: live sound comes in small
+chunks for hours, each by itself, and the reading costs more than the chunk."""
 MOST_LINE_BYTES = 1024
 """Of a chunk's size with its extensions."""
 FREE_EXTENSION_BYTES = 16 * 1024
@@ -46,6 +47,7 @@ class ChunkedBody:
 
     def dataReceived(self, data: bytes) -> None:
         """Raises BadChunks. Nothing may follow once `ended` was called."""
+        self._budget_bytes += BYTES_A_CHUNK
         if self._unread:
             data, self._unread = self._unread + data, b""
         held: list[bytes] = []

@@ -133,6 +133,12 @@ def test_small_chunks_are_bounded_and_larger_ones_pay_for_them():
         Decoded(chunk(b"a") * (2 * FREE_CHUNKS))
 
 
+def test_live_sound_may_come_in_small_chunks_for_hours():
+    frame = chunk(bytes(40))
+
+    assert Decoded(frame * 10 * FREE_CHUNKS + LAST, [len(frame)] * 10 * FREE_CHUNKS).rest == b""
+
+
 def test_extensions_are_bounded_and_signatures_of_chunks_are_taken():
     signature = b";chunk-signature=" + b"0" * 64
     assert Decoded(chunk(bytes(8192), signature) * 1024 + LAST).rest == b""
