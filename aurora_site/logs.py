@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import logging
@@ -66,6 +67,14 @@ class NoOutages(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return getattr(record, "status_code", None) != 503
+
+
+class NoCancelledCalls(logging.Filter):
+    """Leaves out what asyncio tells of a call that was cancelled, as when its client leaves while a
+    page is made: anybody could order that traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class NoCallersWords(logging.Filter):

@@ -146,6 +146,7 @@ LOGGING = {
     "filters": {
         "no_outages": {"()": "aurora_site.logs.NoOutages"},
         "no_callers_words": {"()": "aurora_site.logs.NoCallersWords"},
+        "no_cancelled_calls": {"()": "aurora_site.logs.NoCancelledCalls"},
     },
     "handlers": {
         "stdout": {
@@ -160,6 +161,7 @@ LOGGING = {
         # A Host that is none is any scanner's; a traceback for each would fill the log.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.security.csrf": {"level": "CRITICAL"},  # `forgery` logs it, with what to do
+        "asyncio": {"filters": ["no_cancelled_calls"]},
         "django.request": {"level": "ERROR", "filters": ["no_outages"]},
         "python_multipart": {"level": "CRITICAL"},  # of a broken form, its sender is told
     },

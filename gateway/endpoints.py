@@ -84,7 +84,8 @@ class Endpoint:
 
     def names(self, path: str) -> dict[str, str]:
         """What stands in `path` for each name in braces."""
-        match = _PATTERNS[self.path].fullmatch(tidy(path))
+        pattern = _PATTERNS[self.path]
+        match = pattern.fullmatch(tidy(path)) or pattern.fullmatch(path)
         return match.groupdict() if match else {}
 
 
@@ -206,9 +207,10 @@ _OPEN_ENDED = tuple((_PATTERNS[path], rows) for path, rows in _ROWS.items() if "
 
 def at(path: str) -> tuple[Endpoint, ...]:
     """The rows of a decoded path: one for each group of methods. Raises UnknownPath."""
-    rows = _found(path) or _found(tidy(path))
+    plain = tidy(path)
+    rows = _fixed(path) or _fixed(plain) or _open_ended(path) or _open_ended(plain)
     if rows is None:
-        raise UnknownPath(f"There is nothing at {path[:200]}.{_advice(tidy(path))}")
+        raise UnknownPath(f"There is nothing at {path[:200]}.{_advice(plain)}")
     return rows
 
 
@@ -217,17 +219,18 @@ def tidy(path: str) -> str:
     return re.sub(r"/{2,}", "/", path).rstrip("/") or "/"
 
 
-def _found(path: str) -> tuple[Endpoint, ...] | None:
-    rows = _ROWS.get(path)
-    if rows is not None and "{" not in path:
-        return rows
+def _fixed(path: str) -> tuple[Endpoint, ...] | None:
+    return None if "{" in path else _ROWS.get(path)
+
+
+def _open_ended(path: str) -> tuple[Endpoint, ...] | None:
     return next((rows for pattern, rows in _OPEN_ENDED if pattern.fullmatch(path)), None)
 
 
 def _advice(path: str) -> str:
     """What is wrong with the base URL of a client that asks for `path`, if that is what it is."""
     for meant in (path.replace("/v1/v1/", "/v1/", 1), f"/v1{path}"):
-        if meant != path and _found(meant):
+        if meant != path and (_fixed(meant) or _open_ended(meant)):
             return (
                 f" {meant[:200]} is served here: the base URL of OpenAI's clients ends with /v1, and"
                 " that of Anthropic's and Cohere's with the host and port."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -14,7 +15,7 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora_site.logs import JsonFormatter, NoCallersWords, TextFormatter
+from aurora_site.logs import JsonFormatter, NoCallersWords, NoCancelledCalls, TextFormatter
 
 
 def line(message: str = "m", *args: Any, **extra: Any) -> dict[str, Any]:
@@ -143,3 +144,17 @@ def test_the_log_has_no_first_login_token_and_no_traceback_of_a_refused_request(
     assert said
     assert not any("the-token-of-the-link" in line or "Traceback" in line for line in said)
     assert "/l/<token>/" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"), [(asyncio.CancelledError(), False), (ValueError(), True), (None, True)]
+)
+def test_a_client_that_leaves_puts_no_traceback_into_the_log(error, is_told):
+    about = (type(error), error, None) if error else None
+    record = logging.LogRecord("asyncio", logging.ERROR, __file__, 1, "never retrieved", (), about)
+
+    assert NoCancelledCalls().filter(record) is is_told
+
+
+def test_what_asyncio_tells_passes_that_filter(settings):
+    assert settings.LOGGING["loggers"]["asyncio"]["filters"] == ["no_cancelled_calls"]

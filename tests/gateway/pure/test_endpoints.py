@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
         ("HEAD", "/v1/models", Action.LIST_MODELS),
         ("GET", "/v1/models/x", Action.SHOW_MODEL),
         ("GET", "/v1/models/vllm/meta-llama/X", Action.SHOW_MODEL),
-        ("GET", "/v1/models//", Action.SHOW_MODEL),
+        ("GET", "/v1/models//", Action.LIST_MODELS),
         ("POST", "/p/vllm/tokenize", Action.PASS_THROUGH),
         ("DELETE", "/p/vllm/adapters/x", Action.PASS_THROUGH),
         ("GET", "/p/x", Action.PASS_THROUGH),
@@ -77,10 +78,27 @@ def test_a_path_takes_the_methods_of_its_rows_and_names_them_to_any_other(row, m
         ("/v1/conversations/conv_1/items/msg_1", {"id": "conv_1", "item": "msg_1"}),
         ("/v1/models/gpu-1/meta-llama/X", {"id": "gpu-1/meta-llama/X"}),
         ("/v1/models", {}),
+        ("/v1/models//", {}),
+        ("//v1//models/", {}),
+        ("/v1/models/ /", {"id": " "}),
+        ("/v1/responses//", {}),
     ],
 )
 def test_a_row_says_what_stands_in_its_path(path, names):
     assert at(path)[0].names(path) == names
+
+
+BRACES = re.compile(r"{(\w+)(?::path)?}")
+PIECES = st.sampled_from(
+    ["/", "v1", "models", "responses", "conversations", "p", "items", "a", "\n"]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_every_name_of_a_row_is_found_in_the_path_that_led_to_it(path):
+    with contextlib.suppress(UnknownPath):
+        for row in at(path):
+            assert row.names(path).keys() == set(BRACES.findall(row.path))
 
 
 @given(st.text(max_size=30) | st.text("/v1pmodels", max_size=20))
