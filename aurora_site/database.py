@@ -9,6 +9,9 @@ from typing import Any
 import environ
 
 from aurora_site import data_folder
+from aurora_site.environment.showing import Hidden
+
+SECRETS = {"PASSWORD", "password", "sslpassword"}
 
 
 class BadDatabase(ValueError):
@@ -16,7 +19,8 @@ class BadDatabase(ValueError):
 
 
 def of_url(url: str, folder: Path) -> dict[str, Any]:
-    """`url` is one that `database_url` has checked. A file's path is relative to `folder`.
+    """`url` is one that `database_url` has checked. A file's path is relative to `folder`. The
+    passwords in it are in no `repr`.
 
     Raises BadDatabase where the file could not be made, before anything is.
     """
@@ -27,7 +31,18 @@ def of_url(url: str, folder: Path) -> dict[str, Any]:
             wrong = f"{file} is a folder" if file.is_dir() else f"there is no folder {file.parent}"
             raise BadDatabase(f"DATABASE_URL: {wrong}: name a file in a folder that is there")
         found["NAME"] = str(file)
-    return found
+    return _without_shown_secrets(found)
+
+
+def _without_shown_secrets(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Also of what the URL's query hands to the driver."""
+    hidden = {name: Hidden(setting[name]) for name in SECRETS & setting.keys()}
+    inner = {name: value for name, value in setting.items() if isinstance(value, dict)}
+    return {
+        **setting,
+        **hidden,
+        **{name: _without_shown_secrets(value) for name, value in inner.items()},
+    }
 
 
 def of_file(file: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from aurora_site import public
 from aurora_site.database_url import checked as checked_database_url
 from aurora_site.environment.cleaning import parts
-from aurora_site.environment.showing import shown
+from aurora_site.environment.showing import Hidden, shown
 from aurora_site.public import PublicUrl
 
 _HOST_NAME = re.compile(r"(?![\d.]+\Z)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -219,9 +219,15 @@ def _value(option: Option, environment: Mapping[str, str]) -> Any:
     given = environment.get(option.name, "") or option.default
     try:
         given.encode()
-        return option.parse(given)
+        value = option.parse(given)
+        return _hidden(value) if option.is_secret else value
     except UnicodeEncodeError:
         raise BadOption(f"{option.name}: it is not UTF-8 text") from None
     except ValueError as error:
         ending = "" if option.is_secret else shown(given)
         raise BadOption(f"{option.name}: {error}{ending}") from error
+
+
+def _hidden(value: Any) -> Any:
+    """A secret text, or a tuple of them, that `manage.py diffsettings` and the like do not print."""
+    return Hidden(value) if isinstance(value, str) else tuple(map(Hidden, value))

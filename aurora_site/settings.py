@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from aurora_site import data_folder, database, environment, keyring, options
+from aurora_site.environment.showing import Hidden
 from aurora_site.rest import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - read here
 from aurora_site.unfold import UNFOLD  # noqa: F401 - django-unfold reads it here
 
@@ -37,7 +38,7 @@ PUBLIC_URLS = OPTIONS["AURORA_PUBLIC_URL"]
 EXPECTS_TLS = any(url.is_https for url in PUBLIC_URLS)
 
 DEBUG = False
-SECRET_KEY, *SECRET_KEY_FALLBACKS = KEYRING.derived_texts("django")
+SECRET_KEY, *SECRET_KEY_FALLBACKS = map(Hidden, KEYRING.derived_texts("django"))
 ALLOWED_HOSTS = ["*"]  # `PublicHosts` decides, for pages alone: a key is good under any name
 CSRF_TRUSTED_ORIGINS = [str(url) for url in PUBLIC_URLS]
 # Named after the keyring: two installations on one host do not sign each other's people out, and

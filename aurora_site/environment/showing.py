@@ -6,9 +6,13 @@ MOST_CHARACTERS = 60
 
 
 class Hidden(str):
-    """A value that no message shows: it stood in a file, and may be a secret in the wrong place."""
+    """A value that no message shows, and no `repr` of what holds it: it is a secret, or stood in a
+    file and may be one in the wrong place."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<hidden>"
 
 
 def shown(value: str) -> str:
