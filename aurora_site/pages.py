@@ -7,6 +7,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
+from aurora_site import private_answers
 from gateway import errors
 from gateway.client import Client
 from gateway.errors import GatewayError
@@ -41,12 +42,13 @@ async def refuse(client: Client, error: GatewayError) -> None:
     """Refuse a request that has not come to Django's part."""
     request = client.request
     accept = first(request.headers, b"accept") or b""
-    if not _is_for_a_person(request.path, accept.decode("latin-1")):
-        await client.refuse(error)
-        return
-    headers = [(b"content-type", HTML.encode())]
+    body, content_type = errors.shape(error), "application/json"
+    if _is_for_a_person(request.path, accept.decode("latin-1")):
+        body, content_type = _page(error, request.id).encode(), HTML
+    headers = [(b"content-type", content_type.encode())]
     headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    await client.answer(error.status, headers, _page(error, request.id).encode())
+    headers += private_answers.headers_for(request.path)
+    await client.answer(error.status, headers, body)
 
 
 def _is_for_a_person(path: str, accept: str) -> bool:

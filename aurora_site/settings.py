@@ -74,6 +74,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aurora_site.private_answers.PrivateAnswers",
     "aurora_site.public_hosts.PublicHosts",
     "aurora_site.outages.Outages",
     "django.contrib.sessions.middleware.SessionMiddleware",
