@@ -112,6 +112,7 @@ TABLE: dict[str, tuple[Any, list[tuple[str, Any]], list[str], str]] = {
     "AURORA_STREAM_HEAD_SECONDS": (15, [("1", 1), ("3600", 3600)], ["0", "3601", "soon"], "from 1 to 3600"),
     "AURORA_CLIENT_CONNECTIONS": (10_000, [("1", 1)], ["0", "1000001", "many"], "from 1 to 1000000"),
     "AURORA_UPSTREAM_CONNECTIONS": (10_000, [("1", 1)], ["0", "100001", "many"], "from 1 to 100000"),
+    "AURORA_METADATA_ADDRESSES": ("refused", [("Allowed", "allowed")], ["yes", "1"], "one of refused, allowed"),
     "AURORA_DISCOVERY_SECONDS": (60, [("1", 1), ("86400", 86400)], ["0", "86401"], "from 1 to 86400"),
     "AURORA_PROBE_SECONDS": (3, [("1", 1), ("10", 10)], ["0", "11", "0.5"], "from 1 to 10"),
     "AURORA_POOL_POLICY": (
