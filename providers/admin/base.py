@@ -32,7 +32,8 @@ class SafeAdmin(ModelAdmin):
     """
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return lookup in queries.filters(self.model, self.get_list_filter(request))
+        own = queries.filters(self.model, self.get_list_filter(request))
+        return lookup in own or lookup in queries.parts_of(self.date_hierarchy)
 
     def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
         return to_field == self.opts.pk.name

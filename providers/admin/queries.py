@@ -26,6 +26,7 @@ MOST_VALUE_CHARACTERS = 200
 MOST_KEPT_CHARACTERS = 2000
 """Of the query of a list that a row's page leads back to."""
 KEPT_FILTERS = "_changelist_filters"
+DATE_PARTS = ("year", "month", "day")
 FIRST_YEAR, LAST_YEAR = 1900, 9000
 _PAGE = re.compile(r"[1-9][0-9]{0,5}")
 _ORDER = re.compile(r"-?[0-9]{1,2}(?:\.-?[0-9]{1,2}){0,9}")
@@ -60,13 +61,18 @@ def of_list(model: type[Model], list_filter: Sequence[Any], day: str | None) -> 
     """What a list takes: its filters, the parts of the date `day`, search, order and pages."""
     return {
         **{name: _converts(field) for name, field in filters(model, list_filter).items()},
-        **{f"{day}__{part}": _is_number for part in ("year", "month", "day") if day},
+        **dict.fromkeys(parts_of(day), _is_number),
         **dict.fromkeys((IS_POPUP_VAR, IS_FACETS_VAR, ALL_VAR, ERROR_FLAG), is_flag),
         TO_FIELD_VAR: lambda value: value == model._meta.pk.name,
         SEARCH_VAR: lambda value: not _CONTROL.search(value),  # bounded where it is looked for
         ORDER_VAR: lambda value: bool(_ORDER.fullmatch(value)),
         PAGE_VAR: _is_page,
     }
+
+
+def parts_of(day: str | None) -> list[str]:
+    """The parameters by which a list leads through the years, months and days of the date `day`."""
+    return [f"{day}__{part}" for part in DATE_PARTS] if day else []
 
 
 def filters(model: type[Model], list_filter: Sequence[Any]) -> dict[str, Field[Any, Any] | None]:
@@ -97,7 +103,7 @@ def _of_field(model: type[Model], path: str) -> dict[str, Field[Any, Any] | None
 
 def is_a_day(query: Mapping[str, Any], name: str) -> bool:
     """Whether the parts of the date `name` in `query` make one, or there are none."""
-    parts = [query.get(f"{name}__{part}") for part in ("year", "month", "day")]
+    parts = [query.get(each) for each in parts_of(name)]
     year, month, day = (int(part) if part else None for part in parts)
     if year is None or (day is not None and month is None):
         return parts == [None, None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -53,6 +54,18 @@ def test_an_edit_is_recorded_with_its_actor_and_values(admin_client: Client) -> 
     ]
     assert "admin" in text(answer)
     assert latest(made).actor.username == "admin"
+
+
+def test_the_list_leads_through_years_months_and_days(admin_client: Client) -> None:
+    made = provider()
+    LogEntry.objects.update(timestamp=datetime(2026, 3, 4, 12, tzinfo=UTC))
+    admin_client.post(page(made), values(weight="2"))  # of today: so there is a choice of years
+
+    for parts in ("year=2026", "year=2026&month=3", "year=2026&month=3&day=4"):
+        query = "&".join(f"timestamp__{part}" for part in parts.split("&"))
+        answer = admin_client.get(f"{HISTORY}?{query}")
+        assert answer.status_code == 200
+        assert "2026-03-04 12:00:00" in text(answer)
 
 
 def test_what_a_start_up_did_is_aurora_s(admin_client: Client) -> None:
