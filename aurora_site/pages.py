@@ -7,13 +7,21 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from aurora_site import private_answers
+from aurora_site import content_policy, private_answers
 from gateway import errors
 from gateway.client import Client
 from gateway.errors import GatewayError
 from gateway.headers import first
 
 HTML = "text/html; charset=utf-8"
+PROTECTION = {
+    content_policy.HEADER: content_policy.REFUSAL,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""A page may be refused before the middleware that says these with other pages."""
 TITLES = {
     400: "This page cannot be shown",
     403: "This is not permitted",
@@ -31,22 +39,23 @@ class Refusal(HttpResponse):
     """The answer of Django's part for `error`."""
 
     def __init__(self, request: HttpRequest, error: GatewayError) -> None:
-        body, content_type = errors.shape(error), "application/json"
+        body, content_type, headers = errors.shape(error), "application/json", error.headers
         if _is_for_a_person(request.path, request.headers.get("accept", "")):
             page = _page(error, request.headers.get("x-request-id", ""))
-            body, content_type = page.encode(), HTML
-        super().__init__(body, content_type, error.status, headers=error.headers)
+            body, content_type, headers = page.encode(), HTML, {**headers, **PROTECTION}
+        super().__init__(body, content_type, error.status, headers=headers)
 
 
 async def refuse(client: Client, error: GatewayError) -> None:
     """Refuse a request that has not come to Django's part."""
     request = client.request
     accept = first(request.headers, b"accept") or b""
-    body, content_type = errors.shape(error), "application/json"
+    body, content_type, said = errors.shape(error), "application/json", dict(error.headers)
     if _is_for_a_person(request.path, accept.decode("latin-1")):
         body, content_type = _page(error, request.id).encode(), HTML
+        said |= PROTECTION
     headers = [(b"content-type", content_type.encode())]
-    headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    headers += [(name.lower().encode(), value.encode()) for name, value in said.items()]
     headers += private_answers.headers_for(request.path)
     await client.answer(error.status, headers, body)
 

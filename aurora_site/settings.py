@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "aurora_site.private_answers.PrivateAnswers",
+    "aurora_site.content_policy.ContentPolicy",
     "aurora_site.public_hosts.PublicHosts",
     "aurora_site.outages.Outages",
     "django.contrib.sessions.middleware.SessionMiddleware",

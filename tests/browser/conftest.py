@@ -28,6 +28,10 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+REPORT_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) =>
+    console.error("policy violated:", event.effectiveDirective, event.blockedURI));
+"""
 REQUIRED = "AURORA_TEST_BROWSER"
 
 
@@ -88,6 +92,7 @@ def page(browser: Browser, aurora: str, seen: Seen) -> Iterator[Page]:
     """An empty page. What it asks for, and what goes wrong in it, is `seen`."""
     context = browser.new_context(base_url=aurora, viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=aurora)
+    context.add_init_script(REPORT_VIOLATIONS)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_SECONDS * 1000)
     page.on("request", lambda request: seen.requested.add(request.url))

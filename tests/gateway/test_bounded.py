@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from aurora_site import pages
+from aurora_site import content_policy, pages
 from gateway.admission.outbox import MOST_ANSWER_BYTES, Deliveries
 from gateway.admission.visits import Visit, Visitor
 from gateway.bounded import AT_ONCE, AT_ONCE_URGENT, MOST_UPLOADING, STRANGERS_BODY_BYTES, Bounded
@@ -418,3 +418,7 @@ def test_a_person_who_sends_too_much_gets_a_page_and_a_program_json(
     assert refused.status == 413
     assert refused.headers["content-type"] == content_type
     assert b"1000 bytes at most" in refused.body
+    is_page = content_type.startswith("text/html")
+    policy = refused.headers.get("content-security-policy")
+    assert policy == (content_policy.REFUSAL if is_page else None)
+    assert ("x-content-type-options" in refused.headers) >= is_page
