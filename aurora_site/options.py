@@ -186,7 +186,7 @@ OPTIONS = (
     Option("AURORA_POOL_POLICY", one_of("affinity", "least_loaded", "round_robin", "random"), "affinity", "How a server is chosen among those of a model, where no alias says otherwise: affinity, least_loaded, round_robin or random."),
     Option("AURORA_QUEUE_CALLS", whole(0, 100_000), "100", "Most calls that wait in one process for a server of a tier that has reached its max concurrency, where no alias says otherwise; one more goes to the next tier, or is answered 429."),
     Option("AURORA_QUEUE_SECONDS", whole(0, 3600), "30", "Longest such wait before the next tier is tried, or the call is answered 429."),
-    Option("AURORA_RETRY_PERCENT", whole(0, 100), "20", "How many calls in a hundred may be sent once more after a server failed them, beside a small reserve."),
+    Option("AURORA_RETRY_PERCENT", whole(0, 100), "20", "Retry budget: how many calls in a hundred may be retried after a server failed them, plus a small burst. 0: no call is sent twice."),
     Option("AURORA_DROPPED_HEADERS", header_patterns, "", "Headers that cross in neither direction between clients and vLLM servers, beside those that never do, comma-separated; a name may end with `*`."),
     Option("AURORA_PASSED_HEADERS", header_names, "", "Headers of requests that go on to vLLM servers although their names look like a sign-on proxy's, such as X-User-Id, comma-separated. Set it only if no such proxy trusts them behind Aurora."),
     Option("AURORA_RESPONSES_RETENTION_DAYS", whole(0, 36_500), "30", "How many days responses and unused conversations are kept; with 0 none are, and those kept before are removed."),
