@@ -49,10 +49,13 @@ def stored(aurora: Aurora, count: int, acknowledged: list[str] | None = None) ->
 
 
 def missing(aurora: Aurora, ids: list[str]) -> list[str]:
-    """Those that are not shown, each with the items of its call."""
+    """Those that are not shown, each with the items of its call. A 503 says: it is on its way."""
 
     def status(id: str) -> int:
-        return aurora.get(f"/v1/responses/{id}/input_items", MASTER_KEY).status_code
+        path = f"/v1/responses/{id}/input_items"
+        return eventually(
+            lambda: (code := aurora.get(path, MASTER_KEY).status_code) != 503 and code
+        )
 
     with ThreadPoolExecutor(8) as calls:
         return [id for id, code in zip(ids, calls.map(status, ids), strict=True) if code != 200]
