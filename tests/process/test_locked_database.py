@@ -37,10 +37,10 @@ def add_a_key(aurora: Aurora, number: int) -> httpx.Response:
     return aurora.post("/api/keys", MASTER_KEY, {"name": f"key {number}"})
 
 
-def assert_unavailable(asked: list[Future[httpx.Response]]) -> None:
+def assert_busy(asked: list[Future[httpx.Response]]) -> None:
     answers = [each.result() for each in asked]
     told = {(each.status_code, each.json()["error"]["code"]) for each in answers}
-    assert told == {(503, "database_unavailable")}
+    assert told == {(503, "database_busy")}
 
 
 def test_calls_go_on_and_what_waits_for_the_lock_is_refused_before_it_is_released(
@@ -57,7 +57,7 @@ def test_calls_go_on_and_what_waits_for_the_lock_is_refused_before_it_is_release
             traffic.wait_for_more()
             assert aurora.get("/ready").status_code == 200
             assert aurora.models(MASTER_KEY) == [MODEL]
-            assert_unavailable(asked)
+            assert_busy(asked)
             traffic.wait_for_more()
         traffic.wait_for_more()
         _, secret = operator.add_key("after the lock")
