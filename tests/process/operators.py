@@ -45,12 +45,11 @@ class Operator:
         return _found(rf"/provider/({UUID})/change/", added.headers.get("location", ""), added)
 
     def edit_provider(self, provider: str, **form: Any) -> None:
-        """Confirmed where the page asks, because clients would miss something."""
-        page, sent = f"{LIST}{provider}/change/", values(**form)
-        saved = self._send(page, **sent)
-        if asked := re.search(r'name="confirmed" value="([^"]+)"', saved.text):
-            saved = self._send(page, **sent, confirmed=asked[1])
-        assert saved.status_code == 302, saved.text
+        self._confirmed(f"{LIST}{provider}/change/", **values(**form))
+
+    def press(self, provider: str, button: str) -> None:
+        """One of `enable`, `disable`, `drain` and `take-calls`."""
+        self._confirmed(f"{LIST}{provider}/{button}/")
 
     def id_of(self, name: str) -> str:
         """Of the provider of that name."""
@@ -70,6 +69,13 @@ class Operator:
     def revoke(self, key: str) -> None:
         revoked = self._send(f"{KEYS}{key}/revoke/")
         assert revoked.status_code == 302, revoked.text
+
+    def _confirmed(self, page: str, **sent: Any) -> None:
+        """Send it, and confirm where the page asks, because clients would miss something."""
+        saved = self._send(page, **sent)
+        if asked := re.search(r'name="confirmed" value="([^"]+)"', saved.text):
+            saved = self._send(page, **sent, confirmed=asked[1])
+        assert saved.status_code == 302, saved.text
 
     def _cookies(self, beginning: str) -> list[str]:
         """The values of cookies so named: the end of a name is the installation's own."""

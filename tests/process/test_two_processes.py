@@ -80,8 +80,9 @@ def test_servers_come_change_and_go_while_calls_run(
         eventually(lambda: callers(third) == {one.name, two.name})
         sent_before = len(vllm.received)
 
-        operator.edit_provider(added, name="added", base_url=second.url, enabled=None)
+        operator.press(added, "disable")
         live(pair, MASTER_KEY, "added/second-model", 404)
+        operator.press(added, "enable")
         operator.edit_provider(added, name="renamed", base_url=second.url)
         live(pair, MASTER_KEY, "renamed/second-model", 200)
 
