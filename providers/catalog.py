@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -31,13 +32,24 @@ class Catalog:
 
     def __init__(self, snapshot: Snapshot = NOT_LOADED) -> None:
         self._snapshot = snapshot
+        self._publishing = threading.Lock()
 
     def current(self) -> Snapshot:
         return self._snapshot
 
     def publish(self, snapshot: Snapshot) -> None:
         """Every call that begins from now on reads `snapshot`; those under way keep theirs."""
-        self._snapshot = snapshot
+        with self._publishing:
+            self._snapshot = snapshot
+
+    def begin_with(self, snapshot: Snapshot) -> None:
+        """Publish what was read before anything else could be; what has been published since is newer."""
+        with self._publishing:
+            held = self._snapshot
+            if held is NOT_LOADED:
+                self._snapshot = snapshot
+            elif held.revision == NOT_LOADED.revision:  # of all else, keys alone were read since
+                self._snapshot = snapshot.with_keys(held.keys)
 
 
 def load() -> Snapshot:

@@ -287,3 +287,14 @@ def test_it_is_known_whether_a_server_has_ever_said_what_it_serves(mode, cards, 
         when = timezone.now() if answered else None
         Discovery.objects.create(provider=row, cards=cards, answered=when)
     assert load().providers["a"].models_known is known
+
+
+def test_what_a_start_has_read_does_not_take_the_place_of_what_was_published_since():
+    catalog, before = Catalog(), load()
+    catalog.begin_with(before)
+    assert catalog.current() is before
+
+    newer, late = load(), Catalog()
+    late.publish(newer)
+    late.begin_with(before)
+    assert late.current() is newer

@@ -222,6 +222,6 @@ def test_a_provider_more_costs_few_statements(django_assert_max_num_queries) -> 
     wanted = [
         Wanted(f"gpu-{number}", "env", base_url=f"http://gpu-{number}") for number in range(many)
     ]
-    with django_assert_max_num_queries(6 * many):
+    with django_assert_max_num_queries(7 * many):
         apply(wanted)
     assert Provider.objects.count() == many

@@ -94,7 +94,7 @@ def _serve(snapshot: Snapshot) -> None:
     from aurora_site.server import Server  # noqa: PLC0415
 
     options = settings.OPTIONS
-    asgi.catalog.publish(snapshot)
+    asgi.catalog.begin_with(snapshot)
     server = Server(
         asgi.application,
         host=options["AURORA_HOST"],
