@@ -157,6 +157,9 @@ def waits_for(table: str) -> None:
 
     def waits() -> bool:
         with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_stat_clear_snapshot()"
+            )  # else as at the transaction's first look
             cursor.execute(waiting, [f"%FROM%{table}%"])
             return cursor.fetchone()[0] > 0
 
